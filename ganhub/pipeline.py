@@ -1,0 +1,254 @@
+"""Latents in, pictures out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from PIL import Image
+from torch import Tensor
+
+from ganhub import hub
+from ganhub.errors import UserError
+from ganhub.images import to_pil, to_unit
+from ganhub.latents import MAX_SEED, sample, truncate
+from ganhub.models import ARCHITECTURES
+from ganhub.models.base import Discriminator, GANModule, Generator
+
+MAX_IMAGES = 4096
+MAX_TRUNCATION = 2.0
+
+
+@dataclass
+class GANPipelineOutput(BaseOutput):
+    """What a call gives: `images`, and the `seeds` and `labels` that make each of them again."""
+
+    images: list[Image.Image] | np.ndarray | Tensor
+    seeds: list[int] | None
+    labels: list[int] | None
+
+
+class GANPipeline(DiffusionPipeline):
+    """A generator, and optionally the discriminator it was trained against.
+
+    Args:
+        generator: set to eval mode here.
+        discriminator: likewise; only needed for scoring pictures.
+        class_names: one name a class, or None when unconditional.
+    """
+
+    _optional_components = ["discriminator"]
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator | None = None,
+        class_names: Sequence[str] | None = None,
+    ):
+        super().__init__()
+        self.register_modules(generator=generator, discriminator=discriminator)
+        self.register_to_config(class_names=list(class_names) if class_names else None)
+        generator.eval()
+        if discriminator is not None:
+            discriminator.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        revision: str | None = None,
+        discriminator: bool = False,
+        torch_dtype: torch.dtype = torch.float32,
+    ) -> Self:
+        """Load a model; never runs code from a repo and never reads a pickle.
+
+        Args:
+            name: a zoo name ("digits"), a folder, or a Hub id ("user/repo").
+            revision: branch, tag or commit of a Hub id.
+            discriminator: load the discriminator too.
+            torch_dtype: dtype of the weights in memory.
+
+        Raises:
+            UserError: there is no such model, or its files are missing, damaged or don't fit each other.
+        """
+        folder = hub.resolve(name, revision, discriminator)
+        index = read_index(folder)
+        parts = {"generator": Generator} | ({"discriminator": Discriminator} if discriminator else {})
+        classes = {part: find_class(index, part, base, folder) for part, base in parts.items()}
+        networks = {
+            part: found.from_pretrained(folder, part, torch_dtype=torch_dtype) for part, found in classes.items()
+        }
+        return cls(**networks, class_names=check_class_names(index, networks["generator"], folder))
+
+    @property
+    def num_classes(self) -> int:
+        """0 when unconditional."""
+        return self.generator.config.num_classes
+
+    @property
+    def class_names(self) -> list[str]:
+        """One name a class; their numbers where the model doesn't name them; empty when unconditional."""
+        return self.config.class_names or [str(i) for i in range(self.num_classes)]
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        num_images: int | None = None,
+        labels: int | Sequence[int] | None = None,
+        seed: int | Sequence[int] = 0,
+        truncation: float = 1.0,
+        latents: Tensor | None = None,
+        output_type: Literal["pil", "pt", "np"] = "pil",
+        batch_size: int = 64,
+    ) -> GANPipelineOutput:
+        """Generate pictures. Each depends on its own seed, label and truncation, not on its batch.
+
+        Args:
+            num_images: 1 to 4096; if left out, as many as `seed`, `labels` or `latents` list, else 8.
+            labels: class id of every picture, or one for all; None cycles through the classes. Conditional models only.
+            seed: picture i is drawn from `seed + i`; or one seed a picture.
+            truncation: 0 to 2, how far latents may lie from the mean; see `ganhub.latents.truncate`.
+            latents: (num_images, latent_dim) to use instead of drawing from seeds.
+            output_type: "pil" pictures, "pt" (N, C, R, R) or "np" (N, R, R, C), float32 in [0, 1].
+            batch_size: pictures computed at once; bounds memory and changes nothing else.
+
+        Returns:
+            `.images`, and the `.seeds` (None with latents) and `.labels` (None when unconditional) of each.
+
+        Raises:
+            UserError: an argument is out of its range or doesn't fit the others.
+        """
+        if output_type not in ("pil", "pt", "np"):
+            raise UserError(f"output_type must be 'pil', 'pt' or 'np', got {output_type!r}")
+        if not _is_int(batch_size) or batch_size < 1:
+            raise UserError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+        if not _is_number(truncation) or not 0 <= truncation <= MAX_TRUNCATION:
+            raise UserError(f"truncation must be between 0 and {MAX_TRUNCATION:g}, got {truncation!r}")
+        count = self._count(num_images, labels, seed, latents)
+        seeds = None if latents is not None else self._seeds(seed, count)
+        classes = self._labels(labels, count)
+        z = self._latents(seeds, latents, count)
+        images = torch.cat([
+            self._generate(z[i : i + batch_size], classes and classes[i : i + batch_size], truncation)
+            for i in range(0, count, batch_size)
+        ])
+        return GANPipelineOutput(images=_convert(images, output_type), seeds=seeds, labels=classes)
+
+    def _generate(self, z: Tensor, labels: list[int] | None, truncation: float) -> Tensor:
+        z = truncate(z, truncation).to(self.generator.device, self.generator.dtype)
+        return self.generator(z, None if labels is None else torch.tensor(labels, device=z.device)).cpu()
+
+    def _count(self, num_images: int | None, labels: Any, seed: Any, latents: Tensor | None) -> int:
+        lists = {"latents": latents, "seed": seed, "labels": labels}
+        lengths = {name: len(value) for name, value in lists.items() if hasattr(value, "__len__")}
+        count = next(iter(lengths.values()), 8) if num_images is None else num_images
+        if not _is_int(count) or not 1 <= count <= MAX_IMAGES:
+            raise UserError(f"num_images must be a whole number from 1 to {MAX_IMAGES}, got {count!r}")
+        for name, length in lengths.items():
+            if length != count:
+                raise UserError(f"{name} lists {length} for {count} images; give one each")
+        return int(count)
+
+    def _seeds(self, seed: int | Sequence[int], count: int) -> list[int]:
+        seeds = [seed + i for i in range(count)] if _is_int(seed) else seed
+        if isinstance(seeds, str) or not hasattr(seeds, "__iter__"):
+            raise UserError(f"seed must be a whole number or a list of them, got {seed!r}")
+        for value in seeds:
+            if not _is_int(value) or not 0 <= value <= MAX_SEED:
+                raise UserError(f"a seed must be a whole number from 0 to {MAX_SEED}, got {value!r}")
+        return [int(value) for value in seeds]
+
+    def _labels(self, labels: int | Sequence[int] | None, count: int) -> list[int] | None:
+        if not self.num_classes:
+            if labels is not None:
+                raise UserError("labels were given, but this model is unconditional; leave them out")
+            return None
+        if labels is None:
+            return [i % self.num_classes for i in range(count)]
+        classes = [labels] * count if _is_int(labels) else labels
+        if isinstance(classes, str) or not hasattr(classes, "__iter__"):
+            raise UserError(f"labels must be a class id or a list of them, got {labels!r}")
+        for value in classes:
+            if not _is_int(value) or not 0 <= value < self.num_classes:
+                raise UserError(f"a label must be a whole number from 0 to {self.num_classes - 1}, got {value!r}")
+        return [int(value) for value in classes]
+
+    def _latents(self, seeds: list[int] | None, given: Tensor | None, count: int) -> Tensor:
+        dim = self.generator.config.latent_dim
+        if seeds is not None:
+            return sample(seeds, dim)
+        try:
+            z = torch.as_tensor(given, dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UserError(f"latents must be a tensor of shape ({count}, {dim}), got {type(given).__name__}") from error
+        if z.shape != (count, dim):
+            raise UserError(f"latents must have shape ({count}, {dim}), got {tuple(z.shape)}")
+        if not torch.isfinite(z).all():
+            raise UserError("latents must be finite; some are NaN or infinite")
+        return z
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """model_index.json of a model folder.
+
+    Raises:
+        UserError: missing, or not a JSON object.
+    """
+    file = folder / hub.INDEX_FILE
+    if not file.is_file():
+        raise UserError(
+            f"{folder}: no {hub.INDEX_FILE} here; expected a model folder with safetensors, "
+            "as `python -m training export` writes it (pickles are never read)"
+        )
+    try:
+        index = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(f"{file}: not valid JSON; download or export it again") from error
+    if not isinstance(index, dict):
+        raise UserError(f"{file}: expected a JSON object, got {type(index).__name__}")
+    return index
+
+
+def find_class(index: dict[str, Any], part: str, base: type[GANModule], folder: Path) -> type[GANModule]:
+    """The class of a component, from our own registry: ["ganhub.models.dcgan", "Generator"] names nothing else."""
+    entry = index.get(part)
+    library = entry[0] if isinstance(entry, list) and len(entry) == 2 else None
+    prefix, _, arch = str(library).rpartition(".")
+    if prefix != "ganhub.models" or arch not in ARCHITECTURES or entry[1] != base.__name__:
+        raise UserError(
+            f"{folder / hub.INDEX_FILE}: {part} is {entry!r}, not a {base.__name__} of a family that this ganhub has "
+            f"({', '.join(ARCHITECTURES)}); update ganhub"
+        )
+    return getattr(ARCHITECTURES[arch], base.__name__)
+
+
+def check_class_names(index: dict[str, Any], generator: Generator, folder: Path) -> list[str] | None:
+    names = index.get("class_names")
+    if names is None:
+        return None
+    if not isinstance(names, list) or len(names) != generator.config.num_classes or not all(map(_is_text, names)):
+        raise UserError(f"{folder / hub.INDEX_FILE}: class_names must name each of {generator.config.num_classes} classes")
+    return names
+
+
+def _convert(images: Tensor, output_type: str) -> list[Image.Image] | np.ndarray | Tensor:
+    if output_type == "pil":
+        return to_pil(images)
+    return to_unit(images) if output_type == "pt" else to_unit(images).permute(0, 2, 3, 1).numpy()
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -1,0 +1,113 @@
+"""`python -m training COMMAND`: the command line, generated from the dataclasses' fields by tyro.
+
+Every command is a dataclass whose fields are its options; what it does is a function of the module that it names.
+"""
+
+import dataclasses
+import importlib
+import json
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ganhub.errors import UserError
+from training.presets import PRESETS
+from training.recipe import Recipe
+
+COMMANDS = {
+    "train": "train a GAN: python -m training train PRESET --data DATA --run-dir DIR",
+    "export": "turn a run into a model folder with its card",
+    "evaluate": "measure a model folder against real pictures",
+    "extractor": "train the feature network or classifier that the metrics use",
+    "benchmark": "images per second of a recipe, beside the plain loop",
+}
+
+
+def pairs_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
+    """Dictionaries as `--penalties r1=1 r2=0.5`; values are JSON where they can be, else text."""
+    if getattr(info.type, "__origin__", None) is not dict:
+        return None
+
+    def value(text: str) -> Any:
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+
+    def read(tokens: list[str]) -> dict[str, Any]:
+        split = [token.partition("=") for token in tokens]
+        if wrong := [key for key, equals, _ in split if not equals]:
+            raise ValueError(f"expected NAME=VALUE, got {wrong[0]!r}")
+        return {key: value(text) for key, _, text in split}
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="NAME=VALUE",
+        instance_from_str=read,
+        is_instance=lambda x: isinstance(x, dict),
+        str_from_instance=lambda x: [f"{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in x.items()],
+    )
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a preset; every field of its recipe is an option."""
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    run_dir: Path
+    """Where the run lives: recipe.json, log.jsonl, samples/, tensorboard/, checkpoints/."""
+    resume: bool = False
+    """Go on from the newest checkpoint in --run-dir, bit for bit."""
+
+
+def parse(command: type, default: Any, name: str, arguments: list[str]) -> Any:
+    registry = tyro.constructors.ConstructorRegistry()
+    registry.primitive_rule(pairs_rule)
+    with registry:
+        return tyro.cli(command, default=default, args=arguments, prog=f"python -m training {name}")
+
+
+def train(arguments: list[str]) -> None:
+    presets = "\n".join(f"  {name:16} {recipe.source}" for name, recipe in PRESETS.items())
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: python -m training train PRESET --data DATA --run-dir DIR [options]\n\npresets:\n{presets}")
+        return
+    name, *rest = arguments
+    if name not in PRESETS:
+        raise UserError(f"no preset {name!r}; known: {', '.join(PRESETS)}")
+    options = parse(Train, Train(PRESETS[name], tyro.MISSING), f"train {name}", rest)
+
+    from training.signals import Interrupted
+    from training.trainer import train as run
+
+    try:
+        run(options.recipe, options.run_dir, options.resume)
+    except Interrupted as stop:
+        again = f"python -m training train {name} {' '.join(rest)}" + ("" if options.resume else " --resume")
+        print(f"{stop}; saved. Go on with: {again}", file=sys.stderr)
+        sys.exit(128 + stop.signum)
+    print(f"{options.run_dir}: done. Make a model folder with: python -m training export {options.run_dir} --out FOLDER")
+
+
+def main() -> None:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name not in COMMANDS:
+        commands = "\n".join(f"  {command:10} {text}" for command, text in COMMANDS.items())
+        print(f"usage: python -m training COMMAND ...\n\n{commands}\n\nCOMMAND --help says more.")
+        sys.exit(0 if name in ("-h", "--help") else 2)
+    try:
+        globals()[name](arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""The state of a run on disk: safetensors and JSON, whole or not there at all, exact to the bit.
+
+    checkpoints/000800/   one folder a checkpoint, named by its step
+        generator, discriminator, ema, g_optimizer, d_optimizer .safetensors
+        rng-0.safetensors              torch's random state, one file a process
+        state.json                     clock, optimiser settings, digest of the data
+    checkpoints/latest -> 000800
+
+A checkpoint is written aside, flushed to the disk and renamed. Older ones go only after that.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganhub.errors import UserError
+from training.clock import Clock
+
+
+@dataclass
+class TrainState:
+    """Everything that a step reads and changes, but the data and the random state."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    ema: nn.Module
+    g_optimizer: Optimizer
+    d_optimizer: Optimizer
+    clock: Clock
+    data_digest: str
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator, "ema": self.ema}
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        return {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+
+
+def folders(run_dir: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    return sorted(path for path in (run_dir / "checkpoints").glob("[0-9]*") if path.is_dir())
+
+
+def save(run_dir: Path, state: TrainState, accelerator: Accelerator, keep: int) -> Path:
+    """Write one checkpoint; call it on every process.
+
+    Raises:
+        UserError: the disk is full or can't be written. The checkpoints before it are untouched.
+    """
+    final = run_dir / "checkpoints" / f"{state.clock.steps:06d}"
+    aside = final.with_name(f".{final.name}.partial")
+    try:
+        if accelerator.is_main_process:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+        accelerator.wait_for_everyone()
+        _save_tensors(random_state(), aside / f"rng-{accelerator.process_index}.safetensors")
+        if accelerator.is_main_process:
+            _write(state, aside)
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            _publish(aside, final, keep)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise UserError(f"{final}: can't be written ({error}); free the disk and go on with --resume") from error
+    return final
+
+
+def _write(state: TrainState, folder: Path) -> None:
+    for name, network in state.networks().items():
+        _save_tensors(network.state_dict(), folder / f"{name}.safetensors")
+    settings = {}
+    for name, optimizer in state.optimizers().items():
+        tensors, settings[name] = split_optimizer(optimizer)
+        _save_tensors(tensors, folder / f"{name}.safetensors")
+    record = {"clock": state.clock.state_dict(), "data_digest": state.data_digest, "optimizers": settings}
+    file = folder / "state.json"
+    file.write_text(json.dumps(record, indent=2) + "\n")
+    _flush(file)
+    _flush(folder)
+
+
+def _publish(aside: Path, final: Path, keep: int) -> None:
+    if final.exists():  # saved at this very step already
+        shutil.rmtree(aside)
+        return
+    os.replace(aside, final)
+    link = final.with_name(".latest.partial")
+    link.unlink(missing_ok=True)
+    link.symlink_to(final.name)
+    os.replace(link, final.with_name("latest"))
+    _flush(final.parent)
+    for old in folders(final.parent.parent)[:-keep]:
+        shutil.rmtree(old)
+
+
+def load(run_dir: Path, state: TrainState, accelerator: Accelerator) -> None:
+    """Continue from the newest checkpoint: fills `state` in place and sets torch's random state.
+
+    Raises:
+        UserError: there is none, it is damaged, or it belongs to other data or another number of processes.
+    """
+    found = folders(run_dir)
+    if not found:
+        raise UserError(f"{run_dir}: no checkpoint to resume from; start without --resume")
+    folder = found[-1]
+    try:
+        record = json.loads((folder / "state.json").read_text())
+        if record["data_digest"] != state.data_digest:
+            raise UserError(f"{folder}: was trained on other pictures than --data gives now; use the same data set")
+        if len(list(folder.glob("rng-*"))) != accelerator.num_processes:
+            raise UserError(f"{folder}: was written by another number of processes; resume with the same number")
+        for name, network in state.networks().items():
+            network.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        for name, optimizer in state.optimizers().items():
+            join_optimizer(optimizer, load_file(folder / f"{name}.safetensors"), record["optimizers"][name])
+        rng = load_file(folder / f"rng-{accelerator.process_index}.safetensors")
+    except (OSError, SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{folder}: damaged ({reason}); delete it to go on from the checkpoint before it") from error
+    state.clock.load_state_dict(record["clock"])
+    set_random_state(rng)
+
+
+def random_state() -> dict[str, Tensor]:
+    """torch's generators: all that the training loop draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def set_random_state(state: dict[str, Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state as tensors named "PARAMETER.KEY" and a JSON-ready rest."""
+    whole = optimizer.state_dict()
+    entries = {f"{i}.{key}": value for i, state in whole["state"].items() for key, value in state.items()}
+    tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
+    rest = {key: value for key, value in entries.items() if not isinstance(value, Tensor)}
+    return tensors, {"param_groups": whole["param_groups"], "values": rest}
+
+
+def join_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], settings: dict[str, Any]) -> None:
+    """The inverse of `split_optimizer`; moments take their parameter's memory layout, on which rounding can depend."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Any]] = {}
+    for entry, value in {**tensors, **settings["values"]}.items():
+        index, key = entry.split(".", 1)
+        parameter = parameters[int(index)]
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": settings["param_groups"]})
+
+
+def _save_tensors(tensors: dict[str, Tensor], file: Path) -> None:
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, file)
+    _flush(file)
+
+
+def _flush(path: Path) -> None:
+    """Ask the system to put a file, or a folder's entries, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

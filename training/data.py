@@ -1,0 +1,278 @@
+"""Data sets: parquet folder, image folder or Hub id -> uint8 images that live on the device.
+
+`load_images` reads through Hugging Face `datasets`, decodes every picture once and keeps the result in a cache whose key
+is the content of the pictures and how they are prepared. An epoch is then a permutation and a gather: no loader, no
+worker, and an order that is a pure function of (seed, position), so that a run resumes where it stopped.
+"""
+
+import dataclasses
+import hashlib
+import io
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from ganhub.errors import UserError
+from training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+log = logging.getLogger(__name__)
+
+PREPARATION = "1"  # part of every cache key: raise it when `prepare` gives other pixels
+IMAGE_COLUMNS = ("image", "img", "picture", "pixels")
+LABEL_COLUMNS = ("label", "labels", "class", "fine_label", "character")
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A decoded data set."""
+
+    images: Tensor
+    """(N, C, R, R) uint8."""
+    labels: Tensor | None
+    """(N,) int64, or None where the set has no classes."""
+    class_names: tuple[str, ...]
+    digest: str
+    """Hash of the pictures, their labels and their preparation."""
+    skipped: tuple[str, ...] = ()
+    """Names of the pictures that could not be read."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> Self:
+        labels = None if self.labels is None else self.labels.to(device)
+        return dataclasses.replace(self, images=self.images.to(device), labels=labels)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 -> [-1, 1] float."""
+    return images.float().div_(127.5).sub_(1)
+
+
+class Batches:
+    """Endless shuffled batches; what comes at a position depends on the seed and that position alone."""
+
+    def __init__(self, data: ImageData, batch_size: int, seed: int, flip: bool = False):
+        self.data, self.batch_size, self.seed, self.flip = data, batch_size, seed, flip
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+
+    def at(self, position: int) -> tuple[Tensor, Tensor | None]:
+        """Images (B, C, R, R) in [-1, 1] and labels (B,) from the `position`-th image of the run on.
+
+        Mirroring draws from torch's global state.
+        """
+        index = self.indices(position, self.batch_size)
+        images = to_float(self.data.images[index])
+        if self.flip:
+            mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+            images = torch.where(mirrored, images.flip(3), images)
+        return images, None if self.data.labels is None else self.data.labels[index]
+
+    def indices(self, position: int, count: int) -> Tensor:
+        parts: list[Tensor] = []
+        while count > 0:
+            epoch, start = divmod(position, len(self.data))
+            part = self._permutation(epoch)[start : start + count]
+            parts.append(part)
+            position, count = position + len(part), count - len(part)
+        return torch.cat(parts)
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
+            order = torch.randperm(len(self.data), generator=generator)
+            self._epoch, self._order = epoch, order.to(self.data.images.device)
+        return self._order
+
+
+def load_images(recipe: Recipe, split: str | None = None) -> ImageData:
+    """The recipe's data set, prepared at its resolution, on the CPU.
+
+    Args:
+        recipe: its data fields say what to read and how.
+        split: another split than the recipe's.
+
+    Raises:
+        UserError: there is no such data set, split, column or class, or no picture can be read.
+    """
+    rows = open_dataset(recipe, split or recipe.split)
+    image_column = find_column(rows, recipe.image_column, "Image", IMAGE_COLUMNS)
+    if image_column is None:
+        raise UserError(f"{recipe.data}: no column of pictures among {rows.column_names}; name it with --image-column")
+    labels, names = read_labels(rows, recipe)
+    if recipe.conditional and labels is None:
+        raise UserError(f"{recipe.data}: no classes to condition on; add class subfolders, --label-column or --no-conditional")
+    rows, labels, names = keep_classes(rows, labels, names, recipe)
+    from datasets import Image as ImageFeature
+
+    rows = rows.cast_column(image_column, ImageFeature(decode=False)).select_columns([image_column])
+    digest = content_digest(rows, image_column, labels, recipe)
+    return cached(digest, names) or decode(rows, image_column, labels, names, digest, recipe)
+
+
+def open_dataset(recipe: Recipe, split: str) -> "Dataset":
+    import datasets
+
+    if not recipe.data:
+        raise UserError("no data given; use --data with a folder of parquet files or pictures, or a Hub data set id")
+    folder = Path(recipe.data).expanduser()
+    if not folder.exists() and not HUB_ID.fullmatch(recipe.data):
+        raise UserError(f"{recipe.data}: no such folder, and not a Hub data set id (user/name)")
+    if folder.is_dir() and not any(folder.iterdir()):
+        raise UserError(f"{recipe.data}: the folder is empty")
+    try:
+        return datasets.load_dataset(str(folder) if folder.exists() else recipe.data, split=split)
+    except Exception as error:  # datasets raises a dozen unrelated types here, Hub errors included
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{recipe.data}, split {split!r}: cannot be read as a data set ({reason})") from error
+
+
+def find_column(rows: "Dataset", wanted: str, feature: str, usual: tuple[str, ...]) -> str | None:
+    """The column that was asked for, else the first of that feature type, else one with a usual name."""
+    if wanted:
+        if wanted not in rows.column_names:
+            raise UserError(f"no column {wanted!r}; the data set has {', '.join(rows.column_names)}")
+        return wanted
+    typed = [name for name, kind in rows.features.items() if type(kind).__name__ == feature]
+    return next(iter(typed + [name for name in usual if name in rows.column_names]), None)
+
+
+def read_labels(rows: "Dataset", recipe: Recipe) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Class ids (N,) and the names of the classes; (None, ()) for a set without classes."""
+    column = find_column(rows, recipe.label_column, "ClassLabel", LABEL_COLUMNS)
+    if column is None:
+        return None, ()
+    values = np.asarray(rows[column])
+    if type(rows.features[column]).__name__ == "ClassLabel":
+        return values.astype(np.int64), tuple(rows.features[column].names)
+    names, ids = np.unique(values, return_inverse=True)
+    return ids.astype(np.int64), tuple(str(name) for name in names)
+
+
+def keep_classes(
+    rows: "Dataset", labels: np.ndarray | None, names: tuple[str, ...], recipe: Recipe
+) -> tuple["Dataset", np.ndarray | None, tuple[str, ...]]:
+    """Only the recipe's classes, renumbered in its order; rows without a class (-1) go when classes matter."""
+    if labels is None:
+        if recipe.classes:
+            raise UserError(f"{recipe.data}: has no classes, so --classes {' '.join(recipe.classes)} can't be chosen")
+        return rows, None, ()
+    if unknown := [name for name in recipe.classes if name not in names]:
+        raise UserError(f"{recipe.data}: no class {unknown[0]!r}; it has {', '.join(names)}")
+    kept = recipe.classes or names
+    number = np.full(len(names) + 1, -1)  # the last entry serves label -1
+    number[[names.index(name) for name in kept]] = np.arange(len(kept))
+    labels = number[labels]
+    if recipe.classes or recipe.conditional:
+        rows, labels = rows.select(np.flatnonzero(labels >= 0)), labels[labels >= 0]
+    return rows, labels, kept
+
+
+def content_digest(rows: "Dataset", column: str, labels: np.ndarray | None, recipe: Recipe) -> str:
+    digest = hashlib.sha256(f"{PREPARATION} {recipe.resolution} {recipe.channels}".encode())
+    for content, _ in pictures(rows, column):
+        digest.update(hashlib.sha256(content).digest())
+    if labels is not None:
+        digest.update(labels.tobytes())
+    return digest.hexdigest()[:32]
+
+
+def pictures(rows: "Dataset", column: str) -> Iterator[tuple[bytes, str]]:
+    """The encoded bytes and the name of every picture; no bytes where a file can't be read."""
+    for i, row in enumerate(rows):
+        value: dict[str, Any] = row[column] or {}
+        name = value.get("path") or f"row {i}"
+        content = value.get("bytes")
+        if content is None:
+            try:
+                content = Path(name).read_bytes()
+            except OSError:
+                content = b""
+        yield content, name
+
+
+def prepare(content: bytes, resolution: int, channels: int) -> np.ndarray | None:
+    """Encoded bytes -> (C, R, R) uint8: upright, centred square, Lanczos. None for what is no picture."""
+    try:
+        with Image.open(io.BytesIO(content)) as file:
+            picture = ImageOps.exif_transpose(file).convert("L" if channels == 1 else "RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    if picture.size != (resolution, resolution):
+        picture = ImageOps.fit(picture, (resolution, resolution), Image.Resampling.LANCZOS)
+    pixels = np.asarray(picture)
+    return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
+
+
+def decode(
+    rows: "Dataset", column: str, labels: np.ndarray | None, names: tuple[str, ...], digest: str, recipe: Recipe
+) -> ImageData:
+    """Decode every picture, leave out what can't be read, and keep the rest in the cache."""
+    kept, images, skipped = [], [], []
+    with ThreadPoolExecutor() as pool:
+        found = list(pictures(rows, column))
+        decoded = pool.map(lambda item: prepare(item[0], recipe.resolution, recipe.channels), found)
+        for i, pixels in enumerate(tqdm(decoded, "decoding", len(found), unit=" pictures", leave=False)):
+            if pixels is None:
+                skipped.append(found[i][1])
+            else:
+                kept.append(i)
+                images.append(pixels)
+    if not images:
+        raise UserError(f"{recipe.data}: none of its {len(found)} pictures can be read")
+    if skipped:
+        shown = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+        log.warning("skipped %d of %d pictures that can't be read: %s", len(skipped), len(found), shown)
+    kept_labels = None if labels is None else torch.from_numpy(labels[kept])
+    data = ImageData(torch.from_numpy(np.stack(images)), kept_labels, names, digest, tuple(skipped))
+    if not skipped:  # a cached set would skip silently the next time
+        store(data)
+    return data
+
+
+def cache_folder() -> Path:
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ganhub"
+    return Path(os.environ.get("GANHUB_CACHE", default))
+
+
+def cached(digest: str, names: tuple[str, ...]) -> ImageData | None:
+    file = cache_folder() / f"{digest}.safetensors"
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            labels = tensors.get_tensor("labels") if "labels" in tensors.keys() else None  # noqa: SIM118
+            return ImageData(tensors.get_tensor("images"), labels, names, digest)
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, OSError) as error:
+        log.warning("ignoring the damaged cache file %s (%s)", file, error)
+        return None
+
+
+def store(data: ImageData) -> None:
+    """Best effort: a full disk costs the cache, not the run."""
+    tensors = {"images": data.images} | ({} if data.labels is None else {"labels": data.labels})
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache_folder()) as aside:
+            save_file(tensors, Path(aside, "data"))
+            os.replace(Path(aside, "data"), cache_folder() / f"{data.digest}.safetensors")
+    except (OSError, SafetensorError) as error:
+        log.warning("decoded pictures are not cached (%s)", error)
