@@ -4,7 +4,7 @@
 
     images = GANPipeline.from_pretrained("digits")(num_images=16, labels=7, seed=0).images
 
-The names below load on first use, so that `import ganhub` costs milliseconds and not the seconds of torch and diffusers.
+The names below load on first use, so that `import ganhub` costs milliseconds and not the seconds of torch.
 """
 
 import importlib

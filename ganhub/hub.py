@@ -36,15 +36,21 @@ def resolve(name: str | Path, revision: str | None = None, discriminator: bool =
     if folder.exists():
         raise UserError(f"{text}: is a file; give the model folder that holds {INDEX_FILE}")
     if not HUB_ID.fullmatch(text):
-        raise UserError(f"{text}: no such model; known: {', '.join(zoo_names())}, a folder, or a Hub id such as user/repo")
+        raise UserError(
+            f"{text}: no such model; known: {', '.join(zoo_names())}, a folder, or a Hub id such as user/repo"
+        )
     return download(text, revision, discriminator)
 
 
 def download(repo: str, revision: str | None, discriminator: bool) -> Path:
     """Fetch what loading needs of a Hub repo, never code; a cached copy serves when the Hub is away."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-    from huggingface_hub.errors import RevisionNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     patterns = [*WANTED, *(["discriminator/*.safetensors"] if discriminator else [])]
     try:
@@ -54,7 +60,9 @@ def download(repo: str, revision: str | None, discriminator: bool) -> Path:
     except RepositoryNotFoundError as error:
         raise UserError(f"{repo}: no such model on the Hub, or it is private and no valid token is set") from error
     except LocalEntryNotFoundError as error:
-        raise UserError(f"{repo}: the Hub can't be reached and the model isn't in the cache; try again online") from error
+        raise UserError(
+            f"{repo}: the Hub can't be reached and the model isn't in the cache; try again online"
+        ) from error
     except (HfHubHTTPError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{repo}: the download failed ({reason}); try again") from error

@@ -21,7 +21,7 @@ def sample(seeds: Sequence[int], latent_dim: int) -> Tensor:
 def truncate(z: Tensor, truncation: float) -> Tensor:
     """Scale z towards the mean: 1.0 leaves it, 0.0 gives the mean latent, above 1.0 exaggerates.
 
-    The psi of StyleGAN (https://arxiv.org/abs/1812.04948, appendix B) applied in z, whose mean is 0. BigGAN's truncation
-    trick draws out-of-range values again instead, which would make a picture depend on more than its seed.
+    The psi of StyleGAN (https://arxiv.org/abs/1812.04948, appendix B) applied in z, whose mean is 0. BigGAN's
+    truncation trick draws out-of-range values again instead, and a seed would then give unrelated pictures.
     """
     return z * truncation

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeGuard, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from ganhub.images import to_pil, to_unit
 from ganhub.latents import MAX_SEED, sample, truncate
 from ganhub.models import ARCHITECTURES
 from ganhub.models.base import Discriminator, GANModule, Generator
+
+Network = TypeVar("Network", bound=GANModule)
 
 MAX_IMAGES = 4096
 MAX_TRUNCATION = 2.0
@@ -78,12 +80,13 @@ class GANPipeline(DiffusionPipeline):
         """
         folder = hub.resolve(name, revision, discriminator)
         index = read_index(folder)
-        parts = {"generator": Generator} | ({"discriminator": Discriminator} if discriminator else {})
-        classes = {part: find_class(index, part, base, folder) for part, base in parts.items()}
-        networks = {
-            part: found.from_pretrained(folder, part, torch_dtype=torch_dtype) for part, found in classes.items()
-        }
-        return cls(**networks, class_names=check_class_names(index, networks["generator"], folder))
+
+        def load(part: str, base: type[Network]) -> Network:
+            return find_class(index, part, base, folder).from_pretrained(folder, part, torch_dtype=torch_dtype)
+
+        generator = load("generator", Generator)
+        critic = load("discriminator", Discriminator) if discriminator else None
+        return cls(generator, critic, check_class_names(index, generator, folder))
 
     @property
     def num_classes(self) -> int:
@@ -133,10 +136,12 @@ class GANPipeline(DiffusionPipeline):
         seeds = None if latents is not None else self._seeds(seed, count)
         classes = self._labels(labels, count)
         z = self._latents(seeds, latents, count)
-        images = torch.cat([
-            self._generate(z[i : i + batch_size], classes and classes[i : i + batch_size], truncation)
-            for i in range(0, count, batch_size)
-        ])
+        images = torch.cat(
+            [
+                self._generate(z[i : i + batch_size], classes and classes[i : i + batch_size], truncation)
+                for i in range(0, count, batch_size)
+            ]
+        )
         return GANPipelineOutput(images=_convert(images, output_type), seeds=seeds, labels=classes)
 
     def _generate(self, z: Tensor, labels: list[int] | None, truncation: float) -> Tensor:
@@ -154,7 +159,7 @@ class GANPipeline(DiffusionPipeline):
                 raise UserError(f"{name} lists {length} for {count} images; give one each")
         return int(count)
 
-    def _seeds(self, seed: int | Sequence[int], count: int) -> list[int]:
+    def _seeds(self, seed: Any, count: int) -> list[int]:
         seeds = [seed + i for i in range(count)] if _is_int(seed) else seed
         if isinstance(seeds, str) or not hasattr(seeds, "__iter__"):
             raise UserError(f"seed must be a whole number or a list of them, got {seed!r}")
@@ -163,7 +168,7 @@ class GANPipeline(DiffusionPipeline):
                 raise UserError(f"a seed must be a whole number from 0 to {MAX_SEED}, got {value!r}")
         return [int(value) for value in seeds]
 
-    def _labels(self, labels: int | Sequence[int] | None, count: int) -> list[int] | None:
+    def _labels(self, labels: Any, count: int) -> list[int] | None:
         if not self.num_classes:
             if labels is not None:
                 raise UserError("labels were given, but this model is unconditional; leave them out")
@@ -185,7 +190,9 @@ class GANPipeline(DiffusionPipeline):
         try:
             z = torch.as_tensor(given, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise UserError(f"latents must be a tensor of shape ({count}, {dim}), got {type(given).__name__}") from error
+            raise UserError(
+                f"latents must be a tensor of shape ({count}, {dim}), got {type(given).__name__}"
+            ) from error
         if z.shape != (count, dim):
             raise UserError(f"latents must have shape ({count}, {dim}), got {tuple(z.shape)}")
         if not torch.isfinite(z).all():
@@ -214,12 +221,12 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def find_class(index: dict[str, Any], part: str, base: type[GANModule], folder: Path) -> type[GANModule]:
+def find_class(index: dict[str, Any], part: str, base: type[Network], folder: Path) -> type[Network]:
     """The class of a component, from our own registry: ["ganhub.models.dcgan", "Generator"] names nothing else."""
     entry = index.get(part)
-    library = entry[0] if isinstance(entry, list) and len(entry) == 2 else None
+    library, name = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
     prefix, _, arch = str(library).rpartition(".")
-    if prefix != "ganhub.models" or arch not in ARCHITECTURES or entry[1] != base.__name__:
+    if prefix != "ganhub.models" or arch not in ARCHITECTURES or name != base.__name__:
         raise UserError(
             f"{folder / hub.INDEX_FILE}: {part} is {entry!r}, not a {base.__name__} of a family that this ganhub has "
             f"({', '.join(ARCHITECTURES)}); update ganhub"
@@ -232,7 +239,9 @@ def check_class_names(index: dict[str, Any], generator: Generator, folder: Path)
     if names is None:
         return None
     if not isinstance(names, list) or len(names) != generator.config.num_classes or not all(map(_is_text, names)):
-        raise UserError(f"{folder / hub.INDEX_FILE}: class_names must name each of {generator.config.num_classes} classes")
+        raise UserError(
+            f"{folder / hub.INDEX_FILE}: class_names must name each of {generator.config.num_classes} classes"
+        )
     return names
 
 
@@ -246,7 +255,7 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_int(value: Any) -> bool:
+def _is_int(value: Any) -> TypeGuard[int]:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

@@ -3,8 +3,6 @@
 Every command is a dataclass whose fields are its options; what it does is a function of the module that it names.
 """
 
-import dataclasses
-import importlib
 import json
 import logging
 import os
@@ -65,11 +63,11 @@ class Train:
     """Go on from the newest checkpoint in --run-dir, bit for bit."""
 
 
-def parse(command: type, default: Any, name: str, arguments: list[str]) -> Any:
+def parse(command: type, name: str, arguments: list[str], **default: Any) -> Any:
     registry = tyro.constructors.ConstructorRegistry()
     registry.primitive_rule(pairs_rule)
     with registry:
-        return tyro.cli(command, default=default, args=arguments, prog=f"python -m training {name}")
+        return tyro.cli(command, **default, args=arguments, prog=f"python -m training {name}")
 
 
 def train(arguments: list[str]) -> None:
@@ -80,7 +78,7 @@ def train(arguments: list[str]) -> None:
     name, *rest = arguments
     if name not in PRESETS:
         raise UserError(f"no preset {name!r}; known: {', '.join(PRESETS)}")
-    options = parse(Train, Train(PRESETS[name], tyro.MISSING), f"train {name}", rest)
+    options = parse(Train, f"train {name}", rest, default=Train(PRESETS[name], tyro.MISSING))
 
     from training.signals import Interrupted
     from training.trainer import train as run
@@ -91,7 +89,16 @@ def train(arguments: list[str]) -> None:
         again = f"python -m training train {name} {' '.join(rest)}" + ("" if options.resume else " --resume")
         print(f"{stop}; saved. Go on with: {again}", file=sys.stderr)
         sys.exit(128 + stop.signum)
-    print(f"{options.run_dir}: done. Make a model folder with: python -m training export {options.run_dir} --out FOLDER")
+    print(
+        f"{options.run_dir}: done. Make a model folder with: python -m training export {options.run_dir} --out FOLDER"
+    )
+
+
+def export(arguments: list[str]) -> None:
+    from training import publish
+
+    folder = publish.run(parse(publish.Export, "export", arguments))
+    print(f"{folder}: written. Measure it with: python -m training evaluate {folder} --data DATA")
 
 
 def main() -> None:

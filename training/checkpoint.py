@@ -11,6 +11,7 @@ A checkpoint is written aside, flushed to the disk and renamed. Older ones go on
 
 import json
 import os
+import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,21 +24,25 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+import ganhub
 from ganhub.errors import UserError
+from ganhub.models.base import Discriminator, Generator
 from training.clock import Clock
+from training.recipe import Recipe
 
 
 @dataclass
 class TrainState:
     """Everything that a step reads and changes, but the data and the random state."""
 
-    generator: nn.Module
-    discriminator: nn.Module
-    ema: nn.Module
+    generator: Generator
+    discriminator: Discriminator
+    ema: Generator
     g_optimizer: Optimizer
     d_optimizer: Optimizer
     clock: Clock
     data_digest: str
+    class_names: tuple[str, ...]
 
     def networks(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator, "ema": self.ema}
@@ -83,7 +88,13 @@ def _write(state: TrainState, folder: Path) -> None:
     for name, optimizer in state.optimizers().items():
         tensors, settings[name] = split_optimizer(optimizer)
         _save_tensors(tensors, folder / f"{name}.safetensors")
-    record = {"clock": state.clock.state_dict(), "data_digest": state.data_digest, "optimizers": settings}
+    record = {
+        "clock": state.clock.state_dict(),
+        "data_digest": state.data_digest,
+        "class_names": state.class_names,
+        "environment": environment(state.generator),
+        "optimizers": settings,
+    }
     file = folder / "state.json"
     file.write_text(json.dumps(record, indent=2) + "\n")
     _flush(file)
@@ -104,18 +115,61 @@ def _publish(aside: Path, final: Path, keep: int) -> None:
         shutil.rmtree(old)
 
 
+def environment(network: nn.Module) -> dict[str, str]:
+    """Where a run runs, for its card."""
+    device = next(network.parameters()).device
+    cpu = f"{os.cpu_count()} CPU cores ({torch.get_num_threads()} used)"
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu,
+        "versions": f"ganhub {ganhub.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+    }
+
+
+def find(run_dir: Path, step: int | None = None) -> Path:
+    """The folder of one checkpoint, by its step, or of the newest.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = {int(path.name): path for path in folders(run_dir)}
+    if not found:
+        raise UserError(f"{run_dir}: no checkpoint here; is it the folder of a run?")
+    if step is not None and step not in found:
+        raise UserError(f"{run_dir}: no checkpoint of step {step}; there are {', '.join(map(str, found))}")
+    return found[max(found) if step is None else step]
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "state.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(f"{folder}: damaged ({error}); delete it to go on from the checkpoint before it") from error
+
+
+def load_networks(folder: Path, recipe: Recipe, num_classes: int) -> tuple[Generator, Discriminator]:
+    """The averaged generator and the discriminator of a checkpoint, in eval mode, on the CPU.
+
+    Raises:
+        UserError: the checkpoint is damaged or another recipe's.
+    """
+    generator, discriminator = recipe.build(num_classes)
+    try:
+        generator.load_state_dict(load_file(folder / "ema.safetensors"))
+        discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{folder}: damaged or another recipe's ({str(error).splitlines()[0]})") from error
+    return generator.eval(), discriminator.eval()
+
+
 def load(run_dir: Path, state: TrainState, accelerator: Accelerator) -> None:
     """Continue from the newest checkpoint: fills `state` in place and sets torch's random state.
 
     Raises:
         UserError: there is none, it is damaged, or it belongs to other data or another number of processes.
     """
-    found = folders(run_dir)
-    if not found:
-        raise UserError(f"{run_dir}: no checkpoint to resume from; start without --resume")
-    folder = found[-1]
+    folder = find(run_dir)
+    record = read_record(folder)
     try:
-        record = json.loads((folder / "state.json").read_text())
         if record["data_digest"] != state.data_digest:
             raise UserError(f"{folder}: was trained on other pictures than --data gives now; use the same data set")
         if len(list(folder.glob("rng-*"))) != accelerator.num_processes:
@@ -125,7 +179,7 @@ def load(run_dir: Path, state: TrainState, accelerator: Accelerator) -> None:
         for name, optimizer in state.optimizers().items():
             join_optimizer(optimizer, load_file(folder / f"{name}.safetensors"), record["optimizers"][name])
         rng = load_file(folder / f"rng-{accelerator.process_index}.safetensors")
-    except (OSError, SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{folder}: damaged ({reason}); delete it to go on from the checkpoint before it") from error
     state.clock.load_state_dict(record["clock"])

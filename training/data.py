@@ -1,7 +1,7 @@
 """Data sets: parquet folder, image folder or Hub id -> uint8 images that live on the device.
 
-`load_images` reads through Hugging Face `datasets`, decodes every picture once and keeps the result in a cache whose key
-is the content of the pictures and how they are prepared. An epoch is then a permutation and a gather: no loader, no
+`load_images` reads through Hugging Face `datasets`, decodes every picture once and keeps the result in a cache whose
+key is the content of the pictures and how they are prepared. An epoch is then a permutation and a gather: no loader, no
 worker, and an order that is a pure function of (seed, position), so that a run resumes where it stopped.
 """
 
@@ -119,7 +119,9 @@ def load_images(recipe: Recipe, split: str | None = None) -> ImageData:
         raise UserError(f"{recipe.data}: no column of pictures among {rows.column_names}; name it with --image-column")
     labels, names = read_labels(rows, recipe)
     if recipe.conditional and labels is None:
-        raise UserError(f"{recipe.data}: no classes to condition on; add class subfolders, --label-column or --no-conditional")
+        raise UserError(
+            f"{recipe.data}: no classes to condition on; add class subfolders, --label-column or --no-conditional"
+        )
     rows, labels, names = keep_classes(rows, labels, names, recipe)
     from datasets import Image as ImageFeature
 

@@ -6,6 +6,7 @@ larger means "more real". Only a relativistic objective looks at `real` in `g_lo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 @dataclass(frozen=True)
 class Objective:
     d_loss: Callable[[Tensor, Tensor], Tensor]
-    g_loss: Callable[[Tensor, Tensor | None], Tensor]
+    g_loss: Callable[[Tensor, Any], Tensor]
     relativistic: bool = False  # does g_loss need the logits of real images?
 
 

@@ -1,6 +1,6 @@
 """Gradient penalties on the discriminator: pure functions `(critic, real, fake) -> scalar`.
 
-`critic` maps images (B, C, R, R) to logits (B,), with labels and augmentation already bound; a penalty knows of neither.
+`critic` maps images (B, C, R, R) to logits (B,), with labels and augmentation already bound.
 Where `real` and `fake` require a gradient and were already judged, the critic answers from that pass. Weights live in
 the recipe: `penalties={"r1": 1.0}`.
 """

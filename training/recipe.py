@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -126,7 +127,7 @@ class Recipe:
         from training.objectives import OBJECTIVES
         from training.penalties import PENALTIES
 
-        known = [
+        known: list[tuple[str, Iterable[str], Collection[str]]] = [
             ("arch", [self.arch], ARCHITECTURES),
             ("objective", [self.objective], OBJECTIVES),
             ("penalties", self.penalties, PENALTIES),

@@ -1,8 +1,8 @@
 """The training loop, top to bottom."""
 
+import contextlib
 import copy
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -25,8 +25,6 @@ from training.signals import Interrupted, StopSignal
 
 RECIPE_FILE = "recipe.json"
 EMA_WARMUP = 0.05  # the half-life is at most this part of the run so far, so that early averages forget the start
-
-log = logging.getLogger(__name__)
 
 
 def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generator:
@@ -63,7 +61,7 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generato
         check_finite(state)
         checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
 
-    with RunLog(recipe, run_dir, accelerator, clock) as run_log, StopSignal() as stop:
+    with writing_to(run_dir), RunLog(recipe, run_dir, accelerator, clock) as run_log, StopSignal() as stop:
         while clock.kimg < recipe.kimg:
             run_log.averages.add(step())
             logs = clock.every("log", recipe.log_kimg)
@@ -81,12 +79,24 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generato
     return state.ema
 
 
+@contextlib.contextmanager
+def writing_to(run_dir: Path) -> Iterator[None]:
+    """A full or vanished disk ends the run with one line; its checkpoints stay as they are."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{run_dir}: can't be written ({reason}); mend that and go on with --resume") from error
+
+
 def claim_folder(recipe: Recipe, run_dir: Path, resume: bool, write: bool) -> None:
     """Make a new run's folder, or check that an old one holds this very run."""
     file = run_dir / RECIPE_FILE
     if resume:
         if changes := recipe.changes_from(Recipe.load(file)):
-            raise UserError(f"{run_dir}: resuming would change {'; '.join(changes)}; use the old values or a new folder")
+            raise UserError(
+                f"{run_dir}: resuming would change {'; '.join(changes)}; use the old values or a new folder"
+            )
     elif checkpoint.folders(run_dir):
         raise UserError(f"{run_dir}: already holds a run; go on with --resume, or give another --run-dir")
     if write:
@@ -114,6 +124,7 @@ def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> Tr
         torch.optim.Adam(discriminator.parameters(), recipe.d_lr, recipe.betas),
         Clock(),
         data.digest,
+        data.class_names,
     )
 
 

@@ -52,7 +52,9 @@ class GANModule(ModelMixin, ConfigMixin):
         try:
             model = super().from_pretrained(folder, use_safetensors=True, **kwargs)
         except (OSError, RuntimeError, ValueError) as error:
-            raise UserError(f"{folder}: cannot be loaded ({_first_line(error)}); download or export it again") from error
+            raise UserError(
+                f"{folder}: cannot be loaded ({_first_line(error)}); download or export it again"
+            ) from error
         for key, value in model.state_dict().items():
             if not torch.isfinite(value).all():
                 raise UserError(f"{folder / WEIGHTS_FILE}: {key} has NaN or infinite values; use another checkpoint")
@@ -87,7 +89,9 @@ def read_config(folder: Path, cls: type[GANModule]) -> dict[str, Any]:
     """The constructor arguments in `folder`/config.json, or a UserError that names what is wrong with them."""
     file = folder / CONFIG_FILE
     if not file.is_file():
-        raise UserError(f"{folder}: no {CONFIG_FILE} here; expected a model folder written by `python -m training export`")
+        raise UserError(
+            f"{folder}: no {CONFIG_FILE} here; expected a model folder written by `python -m training export`"
+        )
     try:
         config = json.loads(file.read_text())
     except ValueError as error:
@@ -122,7 +126,9 @@ def check_weights(cls: type[GANModule], config: dict[str, Any], folder: Path) ->
         if found[key] != shape:
             raise UserError(f"{file}: {key} is {found[key]}, the config asks for {shape}")
     if extra := found.keys() - expected.keys():
-        raise UserError(f"{file}: {min(extra)} is not part of this model; config and weights belong to different models")
+        raise UserError(
+            f"{file}: {min(extra)} is not part of this model; config and weights belong to different models"
+        )
 
 
 def check_sizes(name: str, resolution: int, channels: int, num_classes: int, **widths: int) -> None:

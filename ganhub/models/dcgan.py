@@ -98,7 +98,7 @@ class Discriminator(base.Discriminator):
         )  # (B, 512, 4, 4)
         self.to_logit = nn.Conv2d(widths[-1], 1, 4)
         self.embed = nn.Embedding(num_classes, widths[-1]) if num_classes else None
-        self.apply(init_weights)
+        self.apply(init_weights if norm == "batch" else init_he)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.blocks(images)
@@ -132,8 +132,14 @@ def _norm_relu(conv: nn.ConvTranspose2d) -> nn.Sequential:
 
 
 def init_weights(module: nn.Module) -> None:
-    """N(0, 0.02) weights, as in section 4 of the paper; label embeddings in D start small alike."""
+    """N(0, 0.02) weights, as in section 4 of the paper."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+def init_he(module: nn.Module) -> None:
+    """He et al. 2015, https://arxiv.org/abs/1502.01852: without a norm, N(0, 0.02) would silence the deeper layers."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, a=0.2)

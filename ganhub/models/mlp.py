@@ -85,6 +85,8 @@ def with_one_hot(x: Tensor, labels: Tensor | None, num_classes: int) -> Tensor:
     """(B, N) -> (B, N + num_classes); as it is without classes."""
     if not num_classes:
         return x
+    if labels is None:
+        raise ValueError("a conditional model needs labels")
     return torch.cat([x, F.one_hot(labels, num_classes).to(x.dtype)], dim=1)
 
 

@@ -1,0 +1,163 @@
+"""The `ganhub` command. Heavy imports wait until a command needs them, so that `ganhub --help` answers at once."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ganhub import __version__
+from ganhub.errors import UserError
+
+
+def generate(options: argparse.Namespace) -> None:
+    """Write pictures of a model as PNG files, as one grid, or both."""
+    from ganhub.images import grid
+    from ganhub.pipeline import GANPipeline
+
+    pipe = GANPipeline.from_pretrained(options.model, revision=options.revision)
+    labels = cycle(parse_labels(options.labels, pipe.class_names), options.num) if options.labels else None
+    output = pipe(options.num, labels=labels, seed=options.seed, truncation=options.truncation)
+    pictures = {} if options.grid_only else {file_name(output, i): image for i, image in enumerate(output.images)}
+    if options.grid or options.grid_only:
+        pictures["grid.png"] = grid(list(output.images), options.columns)
+    write_pictures(pictures, options.out, options.force)
+    print(f"{options.out}: {len(pictures)} file{'s'[: len(pictures) != 1]} written")
+
+
+def parse_labels(text: str, names: list[str]) -> list[int]:
+    """ "0-9", "7", "1,3,5-7" or class names -> class ids, in that order."""
+    labels: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if part in names:
+            labels.append(names.index(part))
+        elif first.isdecimal() and (last.isdecimal() or not dash):
+            labels.extend(range(int(first), int(last or first) + 1))
+        else:
+            known = f"; its classes are {', '.join(names)}" if names else ""
+            raise UserError(
+                f"--labels {text}: {part!r} is no class{known}. Give numbers or names such as 7, 0-9 or 1,3,5"
+            )
+    if not labels:
+        raise UserError(f"--labels {text}: an empty range; give the lower number first")
+    return labels
+
+
+def cycle(labels: list[int], count: int) -> list[int]:
+    return [labels[i % len(labels)] for i in range(max(count, 0))]
+
+
+def file_name(output: Any, i: int) -> str:
+    label = f"class{output.labels[i]:03d}_" if output.labels else ""
+    return f"{label}seed{output.seeds[i]:06d}.png"
+
+
+def write_pictures(pictures: dict[str, Any], folder: Path, force: bool) -> None:
+    """All of them, or none where a file is in the way."""
+    taken = [name for name in pictures if (folder / name).exists()]
+    if taken and not force:
+        raise UserError(f"{folder / taken[0]}: is already there ({len(taken)} such); use --force to overwrite")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in pictures.items():
+            picture.save(folder / name)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be written ({error.strerror or error})") from error
+
+
+def info(options: argparse.Namespace) -> None:
+    """Say what a model is."""
+    from ganhub.card import FACTS_FILE, METRICS, METRICS_FILE
+    from ganhub.hub import resolve
+    from ganhub.pipeline import GANPipeline
+
+    folder = resolve(options.model, options.revision)
+    pipe = GANPipeline.from_pretrained(folder)
+    config = pipe.generator.config
+    facts, metrics = (read_json(folder / name) for name in (FACTS_FILE, METRICS_FILE))
+    channels = "grey" if config.channels == 1 else "RGB"
+    lines = {
+        "model": options.model,
+        "what": facts.get("summary", "(no card)"),
+        "architecture": type(pipe.generator).arch,
+        "resolution": f"{config.resolution}x{config.resolution} {channels}",
+        "latent": config.latent_dim,
+        "classes": ", ".join(pipe.class_names) or "none (unconditional)",
+        "parameters": f"{pipe.generator.num_parameters():,} in the generator",
+        "trained": f"{facts['kimg']:,.0f} kimg on {facts['data']}" if facts else "(no card)",
+        "licence": facts.get("license", "(no card)"),
+    }
+    for name, (label, form, _) in METRICS.items():
+        if metrics.get(name) is not None:
+            lines[label] = format(metrics[name], form)
+    if not metrics:
+        lines["metrics"] = "not measured"
+    width = max(map(len, lines))
+    print("\n".join(f"{name:{width}}  {value}" for name, value in lines.items()))
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text()) if file.exists() else {}
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file}: not valid JSON; download or export it again") from error
+
+
+def app(options: argparse.Namespace) -> None:
+    """Start the studio in the browser."""
+    from ganhub.studio import launch
+
+    launch(models=options.models or None, port=options.port)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser("ganhub", description="Load small GANs, make pictures with them, look at them.")
+    top.add_argument("--version", action="version", version=f"ganhub {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    def add_model(command: argparse.ArgumentParser) -> None:
+        command.add_argument("model", help="a zoo name such as digits, a model folder, or a Hub id such as user/repo")
+        command.add_argument("--revision", help="branch, tag or commit of a Hub id")
+
+    command = add("generate", generate, "make pictures: ganhub generate digits --labels 0-9 --num 100 --out DIR")
+    add_model(command)
+    command.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+    command.add_argument("--num", type=int, default=16, help="how many, 1 to 4096 (default 16)")
+    command.add_argument("--labels", help="classes to take in turn: 7, 0-9, 1,3,5 or names; all when left out")
+    command.add_argument("--seed", type=int, default=0, help="picture i is drawn from seed + i (default 0)")
+    command.add_argument("--truncation", type=float, default=1.0, help="0 to 2: typical to extreme (default 1.0)")
+    command.add_argument("--grid", action="store_true", help="also write all of them as grid.png")
+    command.add_argument("--grid-only", action="store_true", help="write grid.png alone")
+    command.add_argument("--columns", type=int, help="columns of the grid; square when left out")
+    command.add_argument("--force", action="store_true", help="overwrite files that are already there")
+    add_model(add("info", info, "say what a model is: classes, size, metrics"))
+    command = add("app", app, "start the studio in the browser")
+    command.add_argument("models", nargs="*", metavar="MODEL", help="models to show (default: the embedded ones)")
+    command.add_argument("--port", type=int, default=7860, help="default 7860")
+    return top
+
+
+def main() -> None:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    options = parser().parse_args()
+    try:
+        options.run(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

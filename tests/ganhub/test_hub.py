@@ -1,0 +1,66 @@
+"""Hub ids, with the real client against a local stand-in for the Hub."""
+
+import subprocess
+import sys
+
+import pytest
+from huggingface_hub import HfApi
+
+from ganhub import GANPipeline, UserError
+
+
+@pytest.fixture
+def repo(hub, model, request):
+    """A published model repo, of its own for each test, with a pickle and a script that nobody asked for."""
+    name = f"alice/{request.node.name.replace('_', '-')[:60]}"
+    (model / "pipeline.py").write_text("raise SystemExit('this must never run')\n")
+    (model / "generator" / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    api = HfApi()
+    api.create_repo(name)
+    api.upload_folder(repo_id=name, folder_path=model)
+    hub.requests.clear()
+    return name
+
+
+def test_a_hub_id_gives_the_same_pixels(repo, model):
+    local, remote = (GANPipeline.from_pretrained(name)(4).images for name in (model, repo))
+    assert [a.tobytes() for a in local] == [b.tobytes() for b in remote]
+
+
+def test_only_what_is_needed_is_downloaded(hub, repo):
+    GANPipeline.from_pretrained(repo)
+    fetched = {request["path"].rsplit("/", 1)[-1] for request in hub.requests if "/resolve/" in request["path"]}
+    assert "config.json" in fetched and not {"pipeline.py", "pytorch_model.bin"} & fetched
+    assert not any("/discriminator/diffusion" in request["path"] for request in hub.requests)
+
+
+def test_a_revision_is_that_revision(repo, model):
+    api = HfApi()
+    first = api.repo_info(repo).sha
+    before = GANPipeline.from_pretrained(repo)(2).images[0].tobytes()
+    api.upload_file(repo_id=repo, path_in_repo="generator/config.json", path_or_fileobj=b"{}")
+    with pytest.raises(UserError):
+        GANPipeline.from_pretrained(repo)
+    assert GANPipeline.from_pretrained(repo, revision=first)(2).images[0].tobytes() == before
+
+
+def test_the_cache_serves_while_the_hub_is_away(hub, repo):
+    before = GANPipeline.from_pretrained(repo)(2).images[0].tobytes()
+    hub.fault(".*", kind="status", status=503, times=1000)
+    assert GANPipeline.from_pretrained(repo)(2).images[0].tobytes() == before
+
+
+def test_unknown_repos_and_revisions_are_one_line(repo):
+    with pytest.raises(UserError, match="alice/nothing-here: no such model on the Hub"):
+        GANPipeline.from_pretrained("alice/nothing-here")
+    with pytest.raises(UserError, match="has no revision 'v9'"):
+        GANPipeline.from_pretrained(repo, revision="v9")
+
+
+def test_no_network_and_no_cache_is_one_line():
+    code = "from ganhub import GANPipeline\nGANPipeline.from_pretrained('alice/never-seen')"
+    import os
+
+    env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert "UserError: alice/never-seen: the Hub can't be reached" in done.stderr

@@ -1,0 +1,57 @@
+"""What the cards of the named presets say about their data; `export` takes these as defaults."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class About:
+    """The part of a card that a person has to write."""
+
+    summary: str
+    """One sentence: what it draws, at which size, learnt from what."""
+    data: str
+    """Name and citation of the data set."""
+    data_terms: str
+    """Under which terms the data may be used."""
+    limits: str
+    """What it can't do, and what it was never tested on."""
+    data_id: str = ""
+    """Hub id of the data set, if it has one."""
+    license: str = "mit"
+    """Licence of the weights, as the Hub spells it."""
+
+
+MNIST = {
+    "data": "MNIST: Y. LeCun, C. Cortes and C. Burges, The MNIST database of handwritten digits; 60,000 images.",
+    "data_terms": "usually given as CC BY-SA 3.0 (LeCun and Cortes).",
+    "data_id": "ylecun/mnist",
+}
+
+ABOUT: dict[str, About] = {
+    "digits": About(
+        summary="Draws handwritten digits of the class you ask for, 32x32 grey pixels, learnt from MNIST.",
+        limits="Digits in the style of MNIST only: centred, white on black, upright. Some samples are malformed, and a "
+        "few show another digit than the one asked for (see the per-class accuracy). Not for testing or training a "
+        "digit reader that matters: the samples carry the quirks of the model as well as those of the data.",
+        **MNIST,
+    ),
+    "frogs": About(
+        summary="Draws small frogs, 32x32 RGB pixels, learnt from the frog pictures of CIFAR-10.",
+        data="CIFAR-10, class frog (4,500 images): A. Krizhevsky, Learning Multiple Layers of Features from Tiny "
+        "Images, 2009.",
+        data_terms="no licence is stated; the pictures were collected from the web (Tiny Images): research use.",
+        data_id="uoft-cs/cifar10",
+        limits="A small model of few images: expect the colours, pose and setting of a frog more often than its "
+        "anatomy. Not for anything but play and study.",
+    ),
+    "vanilla-mnist": About(
+        summary="The vanilla GAN of 2014: handwritten digits, 28x28 grey pixels, from fully connected layers.",
+        limits="A historical baseline: speckled digits, and less variety than MNIST has.",
+        **MNIST,
+    ),
+    "cgan-mnist": About(
+        summary="The conditional GAN of 2014: digits of the class you ask for, 28x28 grey pixels, fully connected.",
+        limits="A historical baseline: speckled digits, and less variety than MNIST has.",
+        **MNIST,
+    ),
+}

@@ -1,0 +1,299 @@
+"""`python -m training extractor`: train the feature network that the metrics look through.
+
+No pretrained network is needed or downloaded. With labels it is a classifier. Without, it learns by SimCLR (Chen et al.
+2020, arXiv:2002.05709): two distorted views of a picture shall have features more alike than those of other pictures;
+the projection head is thrown away. Ours is small: no blur, batches of a few hundred, whole-image distortions
+(translation, rotation, scale, colour) in place of the paper's wide crops.
+"""
+
+import dataclasses
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganhub.errors import UserError
+from training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from training.data import ImageData
+    from training.featurenet import FeatureNet
+
+ABOUT_ALONE = ("data", "out", "license", "terms", "device")  # of the options, what the card says in other words
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Train a feature network on the labels of a data set, or by self-supervision where it has none."""
+
+    data: str
+    """A folder of parquet files, a folder of images (with or without class subfolders), or a Hub data set id."""
+    out: Path
+    """Folder to write: config.json, diffusion_pytorch_model.safetensors, metrics.json, README.md."""
+    split: str = "train"
+    """Split to learn from."""
+    test_split: str = ""
+    """Split to report on; by default "test" where there is one, else a tenth of --split that is held back."""
+    image_column: str = ""
+    """Column with the pictures; found by itself when empty."""
+    label_column: str = ""
+    """Column with the classes; found by itself when empty."""
+    classes: tuple[str, ...] = ()
+    """Keep only these classes, in this order; all of them when empty."""
+    self_supervised: bool = False
+    """Don't look at labels, even where there are some."""
+    resolution: int = 32
+    """Side in pixels that the network sees; a multiple of 8."""
+    channels: int = 3
+    """1 (grey) or 3 (RGB)."""
+    width: int = 32
+    """Channels of the first block."""
+    feature_dim: int = 128
+    """Length of a feature vector."""
+    epochs: int = 10
+    """Passes over the data."""
+    batch_size: int = 128
+    """Images in a step; for self-supervision more is better."""
+    lr: float = 3e-3
+    """Highest learning rate."""
+    label_smoothing: float = 0.05
+    """Share of the target that goes to the other classes."""
+    flip: bool = False
+    """Mirror half of the images, at random. Never for digits or text."""
+    shift: float = 2.0
+    """Translate by up to this many pixels."""
+    degrees: float = 10.0
+    """Rotate by up to this many degrees."""
+    zoom: float = 0.1
+    """Scale by up to this share."""
+    seed: int = 0
+    """Seed of the weights, the order of the data, the distortions and what is held back."""
+    device: str = "cpu"
+    """Where to train: cpu, cuda, mps."""
+    license: str = "mit"
+    """Licence of the weights, for the card."""
+    terms: str = "not stated"
+    """Terms of the data, for the card."""
+
+    def recipe(self) -> Recipe:
+        """What `load_images` has to know."""
+        names = ("data", "split", "image_column", "label_column", "classes", "resolution", "channels")
+        return Recipe(name="extractor", **{name: getattr(self, name) for name in names})
+
+
+def run(options: Extractor) -> dict[str, Any]:
+    """Train, measure on pictures that training never saw, and write the folder. Returns what metrics.json holds.
+
+    Raises:
+        UserError: the data or the sizes won't do.
+    """
+    from training.featurenet import FeatureNet, seeded
+    from training.references import data_name, versions
+
+    check(options)
+    train, test, test_name = read(options)
+    supervised = train.labels is not None
+    names = list(train.class_names) if supervised else None
+    with seeded(options.seed):
+        try:
+            network = FeatureNet(
+                options.resolution,
+                options.channels,
+                len(train.class_names) if supervised else 0,
+                options.width,
+                options.feature_dim,
+                names,
+            ).to(options.device)
+        except (ValueError, RuntimeError) as error:
+            raise UserError(str(error).splitlines()[0]) from error
+        (learn_labels if supervised else learn_views)(network, train, options)
+        measured = (accuracy if supervised else retrieval)(network, test, options)
+    network = network.to("cpu")
+    metrics = {
+        **measured,
+        "test": {"data": data_name(options.data), "split": test_name, "count": len(test), "trained_on": False},
+        "train": {"split": options.split, "count": len(train)},
+        "seed": options.seed,
+        "versions": versions(),
+    }
+    network.save_pretrained(options.out)
+    (options.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    (options.out / "README.md").write_text(card(options, network, metrics))
+    return metrics
+
+
+def check(options: Extractor) -> None:
+    for name in ("epochs", "batch_size", "lr", "resolution"):
+        if not getattr(options, name) > 0:
+            raise UserError(f"--{name.replace('_', '-')} must be above 0, got {getattr(options, name)}")
+    if options.batch_size < 2:
+        raise UserError("--batch-size must be at least 2, batch norm needs neighbours")
+    if options.out.is_file():
+        raise UserError(f"{options.out}: is a file; --out must be a folder")
+
+
+def read(options: Extractor) -> "tuple[ImageData, ImageData, str]":
+    """Training images, images to report on, and what the latter are called."""
+    from training.data import load_images
+    from training.references import hold_back, split_names
+
+    recipe = options.recipe()
+    data = usable(load_images(recipe), options)
+    usual = "test" if options.split != "test" and "test" in split_names(options.data) else ""
+    test_split = options.test_split or usual
+    if test_split == options.split:
+        raise UserError(f"--test-split {test_split}: is the split to learn from; leave it out to hold back a tenth")
+    if test_split:
+        test = usable(load_images(recipe, test_split), options)
+        name = test_split
+    else:
+        data, test = hold_back(data, options.seed)
+        name = f"a seeded tenth of {options.split}, held back"
+    if len(data) < options.batch_size:
+        raise UserError(f"{options.data}: {len(data)} images to learn from, fewer than --batch-size {options.batch_size}")
+    return data, test, name
+
+
+def usable(data: "ImageData", options: Extractor) -> "ImageData":
+    """Without labels for self-supervision, else without the images that have none."""
+    if data.labels is None or options.self_supervised:
+        return dataclasses.replace(data, labels=None, class_names=())
+    if len(data.class_names) < 2:
+        raise UserError(f"{options.data}: one class only ({data.class_names[0]}); add --self-supervised")
+    known = data.labels >= 0
+    return dataclasses.replace(data, images=data.images[known], labels=data.labels[known])
+
+
+def learn_labels(network: "FeatureNet", data: "ImageData", options: Extractor) -> None:
+    from torch.nn import functional
+
+    from training.data import Batches
+    from training.featurenet import distort, fit
+
+    def loss(images: "Tensor", labels: "Tensor | None") -> "Tensor":
+        logits = network(distort(images, options.shift, options.degrees, options.zoom))
+        return functional.cross_entropy(logits, labels, label_smoothing=options.label_smoothing)
+
+    batches = Batches(data.to(options.device), options.batch_size, options.seed, options.flip)
+    fit(network, loss, batches, steps(data, options), options.lr)
+
+
+def learn_views(network: "FeatureNet", data: "ImageData", options: Extractor) -> None:
+    from torch import nn
+
+    from training.data import Batches
+    from training.featurenet import fit, nt_xent
+
+    dim = options.feature_dim
+    projection = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim)).to(options.device)
+
+    def loss(images: "Tensor", _: "Tensor | None") -> "Tensor":
+        a, b = (projection(network(view(images, options))) for _ in range(2))
+        return nt_xent(a, b)
+
+    batches = Batches(data.to(options.device), options.batch_size, options.seed)
+    fit(nn.ModuleList([network, projection]), loss, batches, steps(data, options), options.lr)
+
+
+def steps(data: "ImageData", options: Extractor) -> int:
+    return max(1, options.epochs * len(data) // options.batch_size)
+
+
+def view(images: "Tensor", options: Extractor) -> "Tensor":
+    """One random view for self-supervision: mirrored where that is allowed, moved, turned, scaled, recoloured."""
+    import torch
+
+    from training.augment import color
+    from training.featurenet import distort
+
+    if options.flip:
+        mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+        images = torch.where(mirrored, images.flip(3), images)
+    images = distort(images, images.shape[-1] / 8, max(options.degrees, 10), max(options.zoom, 0.3))
+    return color(images).clamp(-1, 1)
+
+
+def accuracy(network: "FeatureNet", test: "ImageData", options: Extractor) -> dict[str, Any]:
+    from training.featurenet import batched
+    from training.metrics import conditional_accuracy
+
+    predicted = batched(network, test.images, options.device).argmax(1)
+    share, per_class = conditional_accuracy(predicted, test.labels, len(test.class_names))
+    return {"accuracy": share, "accuracy_per_class": dict(zip(test.class_names, per_class))}
+
+
+def retrieval(network: "FeatureNet", test: "ImageData", options: Extractor, among: int = 256) -> dict[str, Any]:
+    """How often the nearest features among `among` held-back images are those of the other view of the same image."""
+    import torch
+    from torch.nn import functional
+
+    from training.data import to_float
+
+    parts = test.images.split(among)
+    hits = 0
+    with torch.inference_mode():
+        for part in parts:
+            images = to_float(part.to(options.device))
+            a, b = (functional.normalize(network.features(view(images, options))) for _ in range(2))
+            hits += int(((a @ b.T).argmax(1).cpu() == torch.arange(len(part))).sum())
+    return {"retrieval_accuracy": hits / len(test), "retrieval_among": min(among, len(test))}
+
+
+def command(options: Extractor, data: str) -> str:
+    """The command that trains it again."""
+    words = ["python", "-m", "training", "extractor", "--data", data, "--out", "FOLDER"]
+    for item in dataclasses.fields(Extractor):
+        value = getattr(options, item.name)
+        if item.name in ABOUT_ALONE or value == item.default:
+            continue
+        words.append("--" + item.name.replace("_", "-"))
+        if value is not True:
+            words += [str(each) for each in value] if isinstance(value, tuple) else [f"{value}"]
+    return shlex.join(words)
+
+
+def card(options: Extractor, network: "FeatureNet", metrics: dict[str, Any]) -> str:
+    """README.md: what it is, what it learnt from, how well it does on what it never saw."""
+    test, train = metrics["test"], metrics["train"]
+    classes = ", ".join(network.class_names)
+    task = f"tells {len(network.class_names)} classes apart ({classes})" if classes else "learnt by SimCLR, without labels"
+    key = "accuracy" if classes else "retrieval_accuracy"
+    found = f"{metrics[key]:.2%} " + ("accuracy" if classes else f"retrieval among {metrics['retrieval_among']} images")
+    weights = sum(value.numel() for value in network.parameters())
+    used = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
+    colour = "grey" if options.channels == 1 else "RGB"
+    return f"""---
+license: {options.license}
+library_name: ganhub
+tags: [feature-extraction, image-classification]
+---
+
+# Feature network of {test["data"]}
+
+A small residual network for {options.resolution}x{options.resolution} {colour} pictures; it {task}. Made to measure
+generated pictures: its {options.feature_dim} pooled activations are the features that FID, KID, precision and recall are
+computed on. Such numbers compare models that were measured alike, never with published FIDs.
+
+**{found}** on {test["count"]:,} pictures of {test["data"]} ({test["split"]}) that training never saw; the last epoch was
+taken, nothing was chosen by these pictures.
+
+Learnt from {train["count"]:,} pictures of {test["data"]} (split {train["split"]}); seed {metrics["seed"]}; {weights:,}
+weights; {used}.
+
+```
+{command(options, test["data"])}
+```
+
+```python
+from training.featurenet import FeatureNet
+
+logits = FeatureNet.from_pretrained("FOLDER")(images)  # images (B, {options.channels}, R, R) in [-1, 1]
+```
+
+Limits: it knows pictures like those above and nothing else; it answers with one of its classes whatever it is shown.
+
+Terms of the data: {options.terms}. Licence of the weights: {options.license}.
+"""

@@ -1,0 +1,155 @@
+"""A run becomes a model folder, laid out exactly like a Hub model repo, with its card."""
+
+import copy
+import dataclasses
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from ganhub.card import Facts, save_facts, write_card
+from ganhub.errors import UserError
+from training.about import ABOUT, About
+from training.recipe import Recipe
+
+SAMPLES_FILE = "samples.png"
+TRAINING_LOG_FILE = "training_log.jsonl"
+UNSAID = "not stated by the author."
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write the model folder of a run: weights, recipe, log, sample sheet and card."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    out: Path
+    """The model folder to write; must not exist yet."""
+    dtype: Literal["fp16", "fp32"] = "fp16"
+    """Precision of the stored weights."""
+    checkpoint: int | None = None
+    """Step of the checkpoint to take; the newest when left out."""
+    force: bool = False
+    """Replace a model folder that is already there."""
+    name: str = ""
+    """What the card tells people to load; the folder's name when left out."""
+    summary: str = ""
+    """One sentence for the card; named presets have one."""
+    license: str = ""
+    """Licence of the weights."""
+    data_terms: str = ""
+    """Under which terms the data may be used."""
+    limits: str = ""
+    """What the model can't do."""
+
+
+def run(options: Export) -> Path:
+    """Export a run; returns the model folder. Nothing appears there until everything is written.
+
+    Raises:
+        UserError: no such run or checkpoint, or the folder is taken or can't be written.
+    """
+    from training import checkpoint
+
+    recipe = Recipe.load(options.run / "recipe.json")
+    folder = checkpoint.find(options.run, options.checkpoint)
+    if options.out.exists() and not (options.force and (options.out / "model_index.json").exists()):
+        raise UserError(f"{options.out}: is already there; give another --out, or --force to replace a model folder")
+    try:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=options.out.parent) as parent:
+            aside = Path(parent, "model")
+            write_model(recipe, folder, options, aside)
+            if options.out.exists():
+                shutil.rmtree(options.out)
+            aside.rename(options.out)
+    except OSError as error:
+        raise UserError(f"{options.out}: can't be written ({error.strerror or error})") from error
+    return options.out
+
+
+def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> None:
+    import torch
+
+    from ganhub.pipeline import GANPipeline
+    from training import checkpoint
+    from training.runlog import LOG_FILE, read_log, sample_sheet
+
+    record = checkpoint.read_record(folder)
+    generator, discriminator = checkpoint.load_networks(folder, recipe, len(record["class_names"]))
+    dtype = torch.float16 if options.dtype == "fp16" else torch.float32
+    names = record["class_names"] if recipe.conditional else None
+    GANPipeline(copy.deepcopy(generator).to(dtype), discriminator.to(dtype), names).save_pretrained(out)
+    portable(recipe).save(out / "recipe.json")
+    kimg = record["clock"]["images"] / 1000
+    log = [line for line in read_log(options.run / LOG_FILE) if line["kimg"] <= kimg]
+    (out / TRAINING_LOG_FILE).write_text("".join(json.dumps(line) + "\n" for line in log))
+    sample_sheet(GANPipeline.from_pretrained(out).generator).save(out / SAMPLES_FILE)
+    save_facts(facts(recipe, options, record, log), out)
+    write_card(out)
+    for file in out.rglob("*.safetensors"):
+        file.chmod(0o644)  # safetensors makes them private, which a shared folder or a Space can't serve
+
+
+def portable(recipe: Recipe) -> Recipe:
+    """Without the paths of this machine: local data is known by its folder's name."""
+    return dataclasses.replace(recipe, data=data_name(recipe.data))
+
+
+def data_name(data: str) -> str:
+    """A Hub id as it is, a local path as its last part."""
+    path = Path(data).expanduser()
+    return path.resolve().name if path.exists() or path.is_absolute() or data.startswith(".") else data
+
+
+def facts(recipe: Recipe, options: Export, record: dict[str, Any], log: list[dict[str, float]]) -> Facts:
+    data = data_name(recipe.data)
+    nothing = About(f"A small GAN trained on {data}.", f"{data}.", UNSAID, UNSAID, license="other")
+    about = ABOUT.get(recipe.name, nothing)
+    return Facts(
+        name=options.name or options.out.resolve().name,
+        summary=options.summary or about.summary,
+        license=options.license or about.license,
+        data=about.data,
+        data_terms=options.data_terms or about.data_terms,
+        data_id=about.data_id,
+        limits=options.limits or about.limits,
+        command=command(recipe),
+        kimg=record["clock"]["images"] / 1000,
+        minutes=round(minutes(log), 1),
+        hardware=record["environment"]["device"],
+        versions=record["environment"]["versions"],
+    )
+
+
+def command(recipe: Recipe) -> str:
+    """What to type to train this recipe again: the preset and what differs from it."""
+    from training.presets import PRESETS
+
+    preset = PRESETS.get(recipe.name, Recipe())
+    words = [f"python -m training train {recipe.name} --data {data_name(recipe.data)} --run-dir runs/{recipe.name}"]
+    for item in dataclasses.fields(recipe):
+        value = getattr(recipe, item.name)
+        if item.name not in ("name", "source", "data") and value != getattr(preset, item.name):
+            words.append(option(item.name.replace("_", "-"), value))
+    return " ".join(words)
+
+
+def option(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    if isinstance(value, dict):
+        value = [f"{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in value.items()]
+    values = value if isinstance(value, list | tuple) else [value]
+    return " ".join([f"--{name}", *map(str, values)])
+
+
+def minutes(log: list[dict[str, float]]) -> float:
+    """Training time from the logged speeds, interruptions left out."""
+    ends = [line["kimg"] for line in log]
+    spans = [end - start for start, end in zip([0.0, *ends], ends)]
+    return sum(1000 * span / line["images_per_second"] for span, line in zip(spans, log)) / 60

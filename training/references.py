@@ -1,0 +1,45 @@
+"""What generated pictures are compared with: which splits there are, what is held back, and how a report names it."""
+
+import dataclasses
+import platform
+from pathlib import Path
+
+import datasets
+import torch
+from torch import Tensor
+
+import ganhub
+from training.data import ImageData
+
+HELD_BACK = 0.1
+
+
+def hold_back(data: ImageData, seed: int, share: float = HELD_BACK) -> tuple[ImageData, ImageData]:
+    """(the rest, a random share of at least one image)."""
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    count = max(1, round(len(data) * share))
+    return pick(data, order[count:].sort().values), pick(data, order[:count].sort().values)
+
+
+def pick(data: ImageData, index: Tensor) -> ImageData:
+    labels = None if data.labels is None else data.labels[index]
+    return dataclasses.replace(data, images=data.images[index], labels=labels)
+
+
+def split_names(data: str) -> list[str]:
+    """The splits of a data set that can be read; [] where they can't be listed."""
+    folder = Path(data).expanduser()
+    try:
+        return datasets.get_dataset_split_names(str(folder) if folder.exists() else data)
+    except Exception:  # noqa: BLE001, RUF100: a dozen unrelated types; the split itself was read, so one is known
+        return []
+
+
+def data_name(data: str) -> str:
+    """What a card may say: a Hub id, or the last part of a path, never where it lies on this machine."""
+    folder = Path(data).expanduser()
+    return folder.resolve().name if folder.exists() else data
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), "torch": torch.__version__, "ganhub": ganhub.__version__}
