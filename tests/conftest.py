@@ -13,6 +13,7 @@ os.environ.update(  # before huggingface_hub and datasets are imported: they rea
     HF_HUB_DISABLE_UPDATE_CHECK="1",
     GANHUB_CACHE=str(Path(HOME, "ganhub")),
     GRADIO_ANALYTICS_ENABLED="False",
+    OMP_NUM_THREADS="1",  # tiny networks: a second thread only waits for the first
 )
 from tests.hub_server import HubServer  # noqa: E402
 
@@ -28,7 +29,6 @@ from PIL import Image  # noqa: E402
 from ganhub import GANPipeline  # noqa: E402
 from ganhub.models import dcgan  # noqa: E402
 
-torch.set_num_threads(2)
 TINY = {"resolution": 16, "width": 4}
 
 

@@ -129,7 +129,7 @@ def fit(
     """
     network.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, steps + 1, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, max(steps + 1, 10), pct_start=0.2)
     recent: deque[Tensor] = deque(maxlen=100)
     for step in (bar := tqdm(range(steps), "training", unit=" steps", leave=False, mininterval=1)):
         value = loss(*batches.at(step * batches.batch_size))

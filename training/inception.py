@@ -1,9 +1,9 @@
 """The Inception-v3 that published FIDs are measured with, for users who have its weights.
 
 Szegedy et al. 2015 (arXiv:1512.00567) as TensorFlow published it on 2015-12-05 for FID (Heusel et al. 2017,
-arXiv:1706.08500): 1,008 classes, no auxiliary head, and pooling unlike torchvision's network: averages leave the padding
-out, and the last block has a maximum where the one before has an average. Layer names are those of the usual weights file
-(pt_inception-2015-12-05-6726825d.pth). Features are the 2,048 pooled activations.
+arXiv:1706.08500): 1,008 classes, no auxiliary head, and pooling unlike torchvision's network: averages leave the
+padding out, and the last block has a maximum where the one before has an average. Layer names are those of the usual
+weights file (pt_inception-2015-12-05-6726825d.pth). Features are the 2,048 pooled activations.
 """
 
 import pickle
@@ -47,7 +47,11 @@ class BlockA(nn.Module):
         super().__init__()
         self.branch1x1 = Conv(inputs, 64, 1)
         self.branch5x5_1, self.branch5x5_2 = Conv(inputs, 48, 1), Conv(48, 64, 5)
-        self.branch3x3dbl_1, self.branch3x3dbl_2, self.branch3x3dbl_3 = Conv(inputs, 64, 1), Conv(64, 96, 3), Conv(96, 96, 3)
+        self.branch3x3dbl_1, self.branch3x3dbl_2, self.branch3x3dbl_3 = (
+            Conv(inputs, 64, 1),
+            Conv(64, 96, 3),
+            Conv(96, 96, 3),
+        )
         self.branch_pool = Conv(inputs, pooled, 1)
 
     def forward(self, x: Tensor) -> Tensor:

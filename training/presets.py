@@ -44,21 +44,18 @@ digits = Recipe(
 
 frogs = Recipe(
     name="frogs",
-    source="DCGAN (arXiv:1511.06434), lazy R1 (arXiv:1801.04406), DiffAugment (arXiv:2006.10738), EMA",
+    source="DCGAN (arXiv:1511.06434), DiffAugment's translation (arXiv:2006.10738), EMA",
     classes=("frog",),
     flip=True,
     resolution=32,
-    latent_dim=128,
-    generator={"width": 48},
-    discriminator={"width": 48, "norm": "none"},
-    penalties={"r1": 0.1},
-    penalty_every=4,
-    augment=("color", "translation", "cutout"),
-    g_lr=4e-4,
-    d_lr=4e-4,
-    betas=(0.0, 0.99),
-    kimg=500.0,
-    ema_kimg=10.0,
+    latent_dim=100,
+    generator={"width": 64},
+    discriminator={"width": 64, "norm": "batch"},
+    augment=("translation",),
+    batch_size=32,
+    d_lr=3e-4,
+    kimg=300.0,
+    ema_kimg=5.0,
 )
 
 PRESETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (digits, frogs, vanilla_mnist, cgan_mnist)}

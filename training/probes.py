@@ -16,6 +16,7 @@ PATCH = 7
 SMALLEST = 14  # side of the coarsest pyramid level: 16 in the paper, whose pictures are powers of two
 BINOMIAL = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0])
 MAX_IMAGES = 8192
+MIN_STEPS = 60  # batch norm's running averages need as many to forget where they started
 
 
 def sliced_wasserstein(
@@ -27,8 +28,8 @@ def sliced_wasserstein(
         side of a pyramid level -> distance: fine detail at the largest side, composition at the smallest. 0 and up,
         lower is better.
 
-    As in the paper, 7x7 patches are normalised per channel within each set, then projected on random directions; smaller
-    than there: at most 8,192 pictures (16,384), 32 patches a picture (128), 256 directions (512).
+    As in the paper, 7x7 patches are normalised per channel within each set, then projected on random directions;
+    smaller than there: at most 8,192 pictures (16,384), 32 patches a picture (128), 256 directions (512).
     """
     count = min(len(real), len(generated), MAX_IMAGES)
     if real.shape[1:] != generated.shape[1:]:
@@ -36,7 +37,10 @@ def sliced_wasserstein(
     if real.shape[-1] < PATCH:
         raise UserError(f"sliced Wasserstein needs pictures of at least {PATCH} pixels, got {real.shape[-1]}")
     draw = torch.Generator().manual_seed(seed)
-    sets = [_descriptors(x[:count], patches, torch.Generator().manual_seed(seed + i)) for i, x in enumerate((real, generated))]
+    sets = [
+        _descriptors(x[:count], patches, torch.Generator().manual_seed(seed + i))
+        for i, x in enumerate((real, generated))
+    ]
     return {side: 1e3 * sliced_distance(sets[0][side], sets[1][side], directions, draw) for side in sets[0]}
 
 
@@ -60,7 +64,7 @@ def _descriptors(images: Tensor, patches: int, draw: torch.Generator) -> dict[in
 
 
 def laplacian_pyramid(images: Tensor) -> list[Tensor]:
-    """[(N, C, R, R), (N, C, R/2, R/2), ...]: what each halving loses, and last what remains. They sum up to the images."""
+    """[(N, C, R, R), (N, C, R/2, R/2), ...]: what each halving loses, and last what remains."""
     levels = []
     while images.shape[-1] % 2 == 0 and images.shape[-1] // 2 >= SMALLEST:
         smaller = _blur(images)[:, :, ::2, ::2]
@@ -111,7 +115,9 @@ def two_sample_accuracy(
     count = min(len(real), len(generated)) // 2 * 2
     if count < 4:
         raise UserError(f"the two-sample test needs at least 4 pictures of each kind, got {count}")
-    halves = [x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:count]] for x in (real, generated)]
+    halves = [
+        x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:count]] for x in (real, generated)
+    ]
     (train_real, test_real), (train_fake, test_fake) = (half.split(count // 2) for half in halves)
     labels = torch.arange(2).repeat_interleave(count // 2)
     train = ImageData(torch.cat([train_real, train_fake]), labels, ("real", "generated"), "")
@@ -119,7 +125,8 @@ def two_sample_accuracy(
     with seeded(seed):
         network = FeatureNet(side, real.shape[1], 2, width=16, feature_dim=64).to(device)
         batches = Batches(train.to(device), min(64, count), seed)
-        fit(network, lambda x, y: F.cross_entropy(network(x), y), batches, max(1, epochs * count // 64), lr=2e-3)
+        steps = max(MIN_STEPS, epochs * count // batches.batch_size)
+        fit(network, lambda x, y: F.cross_entropy(network(x), y), batches, steps, lr=2e-3)
     predicted = batched(network, torch.cat([test_real, test_fake]), device).argmax(1)
     accuracy = (predicted == labels).double().mean().item()
     return accuracy, math.sqrt(accuracy * (1 - accuracy) / count)

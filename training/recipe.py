@@ -122,6 +122,9 @@ class Recipe:
         Raises:
             UserError: names the field, its value and what it may be.
         """
+        import torch
+        from torch.nn.modules.batchnorm import _BatchNorm
+
         from ganhub.models import ARCHITECTURES
         from training.augment import AUGMENTATIONS
         from training.objectives import OBJECTIVES
@@ -143,7 +146,9 @@ class Recipe:
                 raise UserError(f"recipe {self.name}: {name} must be above 0, got {getattr(self, name)}")
         if self.batch_size < 2:
             raise UserError(f"recipe {self.name}: batch_size must be at least 2, batch norm needs neighbours")
-        if self.penalties and self.discriminator.get("norm") == "batch":
+        with torch.device("meta"):  # without memory: only to see what the arguments make
+            _, discriminator = self.build(num_classes=2)
+        if self.penalties and any(isinstance(layer, _BatchNorm) for layer in discriminator.modules()):
             raise UserError(
                 f"recipe {self.name}: penalties ({', '.join(self.penalties)}) are per sample, batch norm is not; "
                 "use --discriminator norm=none"

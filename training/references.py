@@ -31,7 +31,7 @@ def split_names(data: str) -> list[str]:
     folder = Path(data).expanduser()
     try:
         return datasets.get_dataset_split_names(str(folder) if folder.exists() else data)
-    except Exception:  # noqa: BLE001, RUF100: a dozen unrelated types; the split itself was read, so one is known
+    except Exception:  # a dozen unrelated types; the split itself was read, so one is known
         return []
 
 

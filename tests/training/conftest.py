@@ -1,0 +1,36 @@
+"""Tiny runs: seconds on two cores, and every part of the real loop."""
+
+import dataclasses
+
+import pytest
+
+from training.presets import PRESETS
+from training.recipe import Recipe
+
+SMALL = {
+    "dcgan": {"generator": {"width": 4}, "discriminator": {"width": 4}, "resolution": 16},
+    "mlp": {"generator": {"hidden": [16, 16]}, "discriminator": {"hidden": [16, 8]}, "resolution": 16},
+}
+
+
+def shrink(recipe: Recipe, data: str, **changes) -> Recipe:
+    """The recipe with small networks, small batches and 10 steps, on another data set."""
+    small = SMALL[recipe.arch]
+    networks = {part: {**getattr(recipe, part), **small[part]} for part in ("generator", "discriminator")}
+    values = {"data": str(data), "classes": (), "resolution": small["resolution"], "latent_dim": 8, "batch_size": 4}
+    steps = {"kimg": 0.04 * recipe.d_steps, "log_kimg": 0.008, "sample_kimg": 0.02, "save_kimg": 0.02}
+    return dataclasses.replace(recipe, **{**networks, **values, **steps, **changes})
+
+
+@pytest.fixture
+def recipe(picture_folder) -> Recipe:
+    """A conditional DCGAN with flips, every augmentation and lazy penalties, so that all draws take part."""
+    return shrink(
+        PRESETS["frogs"],
+        picture_folder,
+        conditional=True,
+        discriminator={"width": 4, "norm": "none"},
+        penalties={"r1": 0.1, "r2": 0.1},
+        penalty_every=2,
+        augment=("color", "translation", "cutout"),
+    )

@@ -1,0 +1,151 @@
+"""Reading pictures: parquet, folders, classes, damage, cache."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganhub import UserError
+from tests.conftest import write_pictures
+from training.data import Batches, ImageData, load_images, prepare, to_float
+from training.recipe import Recipe
+
+
+def recipe_for(data, **changes):
+    return Recipe(data=str(data), resolution=16, **changes)
+
+
+@pytest.fixture
+def parquet_folder(tmp_path, picture_folder):
+    import datasets
+
+    rows = datasets.load_dataset(str(picture_folder), split="train")
+    rows.to_parquet(tmp_path / "parquet" / "train-00000-of-00001.parquet")
+    return tmp_path / "parquet"
+
+
+def test_a_folder_of_class_folders(picture_folder):
+    data = load_images(recipe_for(picture_folder))
+    assert data.images.shape == (24, 3, 16, 16) and data.images.dtype == torch.uint8 and data.images.is_contiguous()
+    assert data.class_names == ("dark", "light") and data.labels.tolist() == [0] * 12 + [1] * 12
+    levels = [data.images[data.labels == label].float().mean().item() for label in (0, 1)]
+    assert levels == pytest.approx([60, 200], abs=5)
+
+
+def test_parquet_gives_the_same_as_the_folder(picture_folder, parquet_folder):
+    folder, parquet = load_images(recipe_for(picture_folder)), load_images(recipe_for(parquet_folder))
+    assert torch.equal(folder.images, parquet.images) and torch.equal(folder.labels, parquet.labels)
+    assert folder.digest == parquet.digest
+
+
+def test_a_flat_folder_has_no_classes(picture_folder):
+    data = load_images(recipe_for(picture_folder / "dark"))
+    assert len(data) == 12 and data.labels is None and data.class_names == ()
+    with pytest.raises(UserError, match="no classes to condition on"):
+        load_images(recipe_for(picture_folder / "dark", conditional=True))
+    with pytest.raises(UserError, match="has no classes, so --classes dark"):
+        load_images(recipe_for(picture_folder / "dark", classes=("dark",)))
+
+
+def test_classes_are_chosen_and_numbered_in_the_given_order(picture_folder):
+    light = load_images(recipe_for(picture_folder, classes=("light",)))
+    assert len(light) == 12 and light.images.float().mean() > 150 and light.labels.unique().tolist() == [0]
+    both = load_images(recipe_for(picture_folder, classes=("light", "dark")))
+    assert both.class_names == ("light", "dark") and both.images[both.labels == 0].float().mean() > 150
+    with pytest.raises(UserError, match="no class 'frog'; it has dark, light"):
+        load_images(recipe_for(picture_folder, classes=("frog",)))
+
+
+def test_unreadable_pictures_are_skipped_counted_and_named(tmp_path, caplog):
+    folder = write_pictures(tmp_path / "some")
+    (folder / "dark" / "000.png").write_bytes(b"")
+    (folder / "dark" / "001.png").write_bytes((folder / "dark" / "002.png").read_bytes()[:100])
+    (folder / "light" / "003.png").write_text("no picture")
+    for _ in range(2):  # the second time as the first: nothing is hidden by the cache
+        caplog.clear()
+        data = load_images(recipe_for(folder))
+        assert len(data) == 21 and len(data.skipped) == 3 and data.labels.tolist() == [0] * 10 + [1] * 11
+        assert "skipped 3 of 24 pictures" in caplog.text and "000.png" in caplog.text
+
+
+def test_no_readable_picture_is_an_error(tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    with pytest.raises(UserError, match="none of its 1 pictures can be read"):
+        load_images(recipe_for(tmp_path))
+
+
+def test_missing_data_is_one_line(tmp_path, picture_folder):
+    (tmp_path / "empty").mkdir()
+    cases = {
+        "": "no data given",
+        str(tmp_path / "nowhere"): "no such folder",
+        str(tmp_path / "empty"): "the folder is empty",
+        "alice/no-such-set": "cannot be read as a data set",
+    }
+    for data, words in cases.items():
+        with pytest.raises(UserError, match=words) as caught:
+            load_images(recipe_for(data))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="split 'test'"):
+        load_images(recipe_for(picture_folder), split="test")
+    with pytest.raises(UserError, match="no column 'photo'"):
+        load_images(recipe_for(picture_folder, image_column="photo"))
+
+
+def test_the_cache_follows_content_and_preparation(tmp_path):
+    folder = write_pictures(tmp_path / "some")
+    first = load_images(recipe_for(folder))
+    assert torch.equal(load_images(recipe_for(folder)).images, first.images)
+    assert load_images(recipe_for(folder, channels=1)).images.shape[1] == 1
+    assert load_images(dataclasses.replace(recipe_for(folder), resolution=32)).images.shape[2] == 32
+    Image.new("RGB", (20, 20)).save(folder / "dark" / "000.png")
+    assert load_images(recipe_for(folder)).digest != first.digest
+
+
+def encode(picture, **options):
+    file = io.BytesIO()
+    picture.save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def test_preparation_crops_to_a_centred_square_and_knows_every_mode():
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, 10:20] = 255
+    assert (prepare(encode(Image.fromarray(wide)), 10, 3) == 255).all()
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+        for channels in (1, 3):
+            pixels = prepare(encode(Image.new(mode, (8, 8))), 8, channels)
+            assert pixels.shape == (channels, 8, 8) and pixels.dtype == np.uint8, mode
+
+
+def test_to_float_covers_the_range():
+    assert to_float(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]
+
+
+def numbered(count):
+    images = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 1, 2).clone()
+    return ImageData(images, torch.arange(count), tuple(map(str, range(count))), "")
+
+
+def test_order_is_a_function_of_seed_and_position():
+    whole = Batches(numbered(10), 30, seed=3).indices(0, 30)
+    for start in (0, 7, 9, 10, 23):
+        assert torch.equal(Batches(numbered(10), 5, seed=3).indices(start, 5), whole[start : start + 5])
+    for epoch in whole.split(10):
+        assert sorted(epoch.tolist()) == list(range(10))
+    assert not torch.equal(whole[:10], whole[10:20])
+    assert not torch.equal(Batches(numbered(10), 30, seed=4).indices(0, 30), whole)
+
+
+def test_flips_mirror_about_half_of_the_images():
+    data = numbered(200)
+    data.images[:, :, :, 0] = 255
+    torch.manual_seed(0)
+    images, labels = Batches(data, 200, seed=0, flip=True).at(0)
+    mirrored = (images[:, 0, 0, 0] != 1.0).sum().item()
+    assert 60 < mirrored < 140
+    assert torch.equal(images.sum((1, 2, 3)), Batches(data, 200, seed=0).at(0)[0].sum((1, 2, 3)))
+    assert torch.equal(labels, Batches(data, 200, seed=0).at(0)[1])

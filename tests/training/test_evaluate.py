@@ -1,0 +1,211 @@
+"""Measuring a model folder: the protocol beside the numbers, what is left out and why, and every wrong input."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganhub import GANPipeline, UserError
+from tests.conftest import tiny_pipeline, write_pictures
+from training import evaluate, extractors, measures, probes
+from training.evaluate import Evaluate, share_seen, table
+from training.lens import open_lens
+from training.recipe import Recipe
+
+CLASSES = ("zero", "one", "two")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick():
+    """Tiny networks on busy cores: threads that wait for each other cost more than they give; and a short two-sample test."""
+    threads, steps = torch.get_num_threads(), probes.MIN_STEPS
+    torch.set_num_threads(1)
+    probes.MIN_STEPS = 10
+    yield
+    torch.set_num_threads(threads)
+    probes.MIN_STEPS = steps
+
+
+def write_model(folder, num_classes: int = 3):
+    tiny_pipeline(num_classes).save_pretrained(folder)
+    Recipe(name="tiny", resolution=16, channels=1, conditional=num_classes > 0).save(folder / "recipe.json")
+    return folder
+
+
+def draw(pipe: GANPipeline, folder, count: int, first_seed: int) -> None:
+    """What the generator draws, as a data set: a perfect model of it."""
+    out = pipe(num_images=count, seed=first_seed)
+    for seed, label, picture in zip(out.seeds, out.labels, out.images):
+        (folder / CLASSES[label]).mkdir(parents=True, exist_ok=True)
+        picture.save(folder / CLASSES[label] / f"{seed:05d}.png")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A model, the data set that it is a perfect model of (train and test), and an extractor of its classes."""
+    root = tmp_path_factory.mktemp("evaluate")
+    model = write_model(root / "model")
+    pipe = tiny_pipeline()
+    draw(pipe, root / "data" / "train", 240, 100_000)
+    draw(pipe, root / "data" / "test", 150, 200_000)
+    small = {"resolution": 16, "channels": 1, "width": 8, "feature_dim": 16, "epochs": 12, "batch_size": 16}
+    distortions = {"shift": 0.0, "degrees": 0.0, "zoom": 0.0}
+    extractors.run(extractors.Extractor(str(root / "data"), root / "lens", **small, **distortions))
+    return root
+
+
+def options(root, **changes) -> Evaluate:
+    usual = {"data": str(root / "data"), "extractor": str(root / "lens"), "samples": 150}
+    return Evaluate(root / "model", **{**usual, **changes})
+
+
+@pytest.fixture(scope="module")
+def measured(folders):
+    return evaluate.run(options(folders))
+
+
+def test_a_perfect_model(measured):
+    assert measured["kid"] == pytest.approx(0, abs=4 * measured["kid_stderr"])
+    assert measured["precision"] > 0.8 and measured["recall"] > 0.8 and measured["coverage"] > 0.8
+    assert measured["density"] == pytest.approx(1, abs=0.25)
+    assert measured["two_sample_accuracy"] == pytest.approx(0.5, abs=4 * measured["two_sample_accuracy_stderr"])
+    assert measured["near_duplicates"] < 0.1
+    assert measured["memorisation"]["ratio"] == pytest.approx(1, abs=0.25)
+    assert measured["conditional_accuracy"] > 0.6
+    assert list(measured["conditional_accuracy_per_class"]) == sorted(CLASSES)
+    assert sum(measured["class_counts"].values()) == 150
+
+
+def test_the_protocol_stands_beside_the_numbers(measured, folders):
+    protocol = measured["protocol"]
+    assert protocol["reference"] == {"data": "data", "split": "test", "count": 150, "trained_on": False}
+    assert (protocol["extractor"], protocol["samples"], protocol["seed"], protocol["truncation"]) == ("lens", 150, 0, 1)
+    assert len(protocol["extractor_sha256"]) == 64 and protocol["versions"]["torch"] == torch.__version__
+    assert "fid" not in measured and "below 2,048" in measured["notes"][0]
+    text = (folders / "model" / "metrics.json").read_text()
+    assert json.loads(text) == measured and str(folders) not in text
+
+
+def test_the_table_is_for_people(measured):
+    text = table(measured)
+    for part in ("150 samples (seed 0", "split test, never trained on", "KID", "Recall", "Memorisation", "FID left out"):
+        assert part in text
+
+
+def test_the_same_seed_gives_the_same_numbers(measured, folders):
+    assert evaluate.run(options(folders)) == measured
+
+
+def test_copies_of_the_training_set_are_found(folders, tmp_path):
+    """The data set is what seeds 0 to 149 draw: then the samples are its very pictures."""
+    draw(tiny_pipeline(), tmp_path / "data" / "train", 150, 0)
+    shutil.copytree(folders / "data" / "test", tmp_path / "data" / "test")
+    found = evaluate.run(options(folders, data=str(tmp_path / "data")))["memorisation"]
+    assert found["ratio"] == 0 and found["too_close"] == 1 and found["held_back"] == "the reference, never trained on"
+
+
+def test_a_reference_that_was_trained_on_is_said_so(folders):
+    found = evaluate.run(options(folders, split="train"))
+    assert found["protocol"]["reference"]["trained_on"] is True and found["protocol"]["reference"]["split"] == "train"
+    assert found["memorisation"]["held_back"] == "training pictures, each against all others"
+    assert found["memorisation"]["space"] == "pixels"
+    assert found["memorisation"]["ratio"] == pytest.approx(1, abs=0.25) and "trained on" in table(found)
+
+
+def test_another_reference(folders, tmp_path):
+    """Held-back pictures in a folder of their own, whose only split is called train."""
+    shutil.copytree(folders / "data" / "test", tmp_path / "kept")
+    found = evaluate.run(options(folders, reference=str(tmp_path / "kept")))
+    assert found["protocol"]["reference"] == {"data": "kept", "split": "train", "count": 150, "trained_on": False}
+    assert found["memorisation"]["train_count"] == 240
+
+
+def test_without_an_extractor(folders):
+    found = evaluate.run(options(folders, extractor="none"))
+    assert not {"fid", "kid", "precision", "density", "class_counts", "conditional_accuracy"} & found.keys()
+    assert {"swd", "two_sample_accuracy", "near_duplicates"} <= found.keys() and "no extractor" in found["notes"][0]
+    assert found["memorisation"]["space"] == "pixels" and found["protocol"]["extractor_sha256"] is None
+
+
+def test_an_unconditional_model_has_no_conditional_accuracy(folders, tmp_path):
+    write_model(tmp_path / "model", num_classes=0)
+    for name in ("data", "lens"):
+        (tmp_path / name).symlink_to(folders / name)
+    found = evaluate.run(options(tmp_path))
+    assert "conditional_accuracy" not in found and sum(found["class_counts"].values()) == 150
+
+
+def test_fid_from_2048_pictures_on():
+    notes: list[str] = []
+    x = torch.randn(2048, 4, generator=torch.Generator().manual_seed(0))
+    assert measures.compare(x, x + 1, 0, notes)["fid"] == pytest.approx(4, rel=1e-4) and not notes
+    assert "fid" not in measures.compare(x[1:], x, 0, notes) and len(notes) == 1
+
+
+def test_share_seen():
+    images = torch.arange(8, dtype=torch.uint8).view(8, 1, 1, 1).expand(-1, 1, 4, 4)
+    assert share_seen(images, images) == 1 and share_seen(images, images[:2]) == 0.25
+    assert share_seen(images[:4], images[4:]) == 0
+
+
+def test_the_extractor_that_fits():
+    with pytest.raises(UserError, match="no extractor fits") as error:
+        open_lens("", 3, ("frog",))
+    assert "python -m training extractor" in str(error.value)
+    for channels, names in ((1, ("bag", "boot")), (1, ()), (3, tuple("0123456789"))):
+        with pytest.raises(UserError, match="no extractor fits"):
+            open_lens("", channels, names)
+    assert open_lens("none", 3, ()) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"samples": 19}, "--samples must be at least 20"),
+        ({"truncation": 3.0}, "truncation must be between 0 and 2"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"extractor": "nowhere"}, "no such folder; train one"),
+        ({"extractor": "inception:nowhere.pth"}, "no such file"),
+        ({"split": "nope"}, "nope"),
+        ({"data": "/nowhere/at/all"}, "no such folder"),
+        ({"extractor": ""}, "no extractor fits"),
+    ],
+)
+def test_wrong_input_is_one_line(folders, changes, message):
+    with pytest.raises(UserError, match=message) as error:
+        evaluate.run(options(folders, **changes))
+    assert "\n" not in str(error.value)
+
+
+def test_folders_that_do_not_fit_are_refused(folders, tmp_path):
+    with pytest.raises(UserError, match="no such model folder"):
+        evaluate.run(Evaluate(tmp_path / "nothing", data=str(folders / "data")))
+    write_model(tmp_path / "model")
+    Recipe(resolution=16, channels=3).save(tmp_path / "model" / "recipe.json")
+    changed = {"data": str(folders / "data"), "extractor": "none"}
+    with pytest.raises(UserError, match=r"draws \(1, 16, 16\), its recipe says \(3, 16, 16\)"):
+        evaluate.run(Evaluate(tmp_path / "model", **changed))
+    (tmp_path / "model" / "recipe.json").unlink()
+    with pytest.raises(UserError, match=r"recipe\.json: not found"):
+        evaluate.run(Evaluate(tmp_path / "model", **changed))
+
+
+def test_too_few_real_pictures_are_refused(folders, tmp_path):
+    data = write_pictures(tmp_path / "few", ("a", "b"), count=5)
+    with pytest.raises(UserError, match="10 pictures, too few"):
+        evaluate.run(options(folders, reference=str(data)))
+
+
+def test_an_extractor_for_other_channels_is_refused(folders, tmp_path):
+    picture = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+    for split, count in (("train", 30), ("test", 4)):
+        (tmp_path / "rgb" / split / "a").mkdir(parents=True)
+        for i in range(count):
+            picture.save(tmp_path / "rgb" / split / "a" / f"{i}.png")
+    small = {"resolution": 8, "width": 2, "feature_dim": 4, "epochs": 1, "batch_size": 10, "self_supervised": True}
+    extractors.run(extractors.Extractor(str(tmp_path / "rgb"), tmp_path / "lens", **small))
+    with pytest.raises(UserError, match="reads 3-channel pictures, the model draws 1"):
+        evaluate.run(options(folders, extractor=str(tmp_path / "lens")))

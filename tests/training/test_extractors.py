@@ -1,0 +1,242 @@
+"""The feature network: its training, its folder, its contracts; and Inception's shape, keys and refusals."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ganhub import UserError, zoo_names
+from ganhub.hub import ZOO
+from ganhub.models.base import WEIGHTS_FILE
+from tests.conftest import write_pictures
+from training.extractors import Extractor, run
+from training.featurenet import FeatureNet, batched, distort, nt_xent, seeded
+from training.inception import Inception, load_inception
+from training.lens import open_lens
+from training.references import data_name, hold_back, split_names
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tiny networks on busy cores: threads that wait for each other cost more than they give."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def options(data, out, **changes) -> Extractor:
+    small = {"resolution": 16, "width": 4, "feature_dim": 8, "epochs": 20, "batch_size": 8}
+    return Extractor(str(data), out, **{**small, **changes})
+
+
+@pytest.fixture(scope="module")
+def trained(picture_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("extractor")
+    return folder, run(options(picture_folder, folder, terms="noise, free for all"))
+
+
+# --- the command
+
+
+def test_it_learns_the_classes_and_reports_on_what_it_never_saw(trained, picture_folder):
+    folder, metrics = trained
+    assert metrics["accuracy"] == 1 and set(metrics["accuracy_per_class"]) <= {"dark", "light"}
+    assert metrics["test"]["count"] == 2 and metrics["train"]["count"] == 22  # a tenth of 24
+    assert "held back" in metrics["test"]["split"] and metrics["test"]["trained_on"] is False
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+
+
+def test_its_folder_loads_strictly_and_says_what_it_is(trained, picture_folder):
+    folder, _ = trained
+    network = FeatureNet.from_pretrained(folder)
+    assert not network.training and network.class_names == ("dark", "light")
+    logits = network(torch.stack([torch.full((3, 16, 16), level) for level in (-0.5, 0.6)]))
+    assert logits.argmax(1).tolist() == [0, 1]
+    card = (folder / "README.md").read_text()
+    assert "**100.00% accuracy** on 2 pictures" in card and "noise, free for all" in card
+    assert "--width 4" in card and "--epochs 20" in card and str(picture_folder.parent) not in card
+    assert not list(folder.glob("*.bin")) and not list(folder.glob("*.pt*"))
+
+
+def test_missing_weights_are_refused(trained, tmp_path):
+    folder, _ = trained
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    weights = FeatureNet.from_pretrained(folder).state_dict()
+    del weights["head.bias"]
+    save_file(weights, tmp_path / WEIGHTS_FILE)
+    with pytest.raises(UserError, match=r"head\.bias is missing"):
+        FeatureNet.from_pretrained(tmp_path)
+
+
+def test_the_same_seed_gives_the_same_weights(picture_folder, tmp_path):
+    weights = []
+    for i, seed in enumerate((3, 3, 4)):
+        run(options(picture_folder, tmp_path / str(i), epochs=1, seed=seed))
+        weights.append(FeatureNet.from_pretrained(tmp_path / str(i)).state_dict()["stem.weight"])
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_a_test_split_is_used_where_there_is_one(tmp_path):
+    write_pictures(tmp_path / "data" / "train", count=8)
+    write_pictures(tmp_path / "data" / "test", count=5)
+    assert set(split_names(str(tmp_path / "data"))) == {"train", "test"}
+    metrics = run(options(tmp_path / "data", tmp_path / "out", epochs=1))
+    assert metrics["test"]["split"] == "test" and metrics["test"]["count"] == 10 and metrics["train"]["count"] == 16
+    with pytest.raises(UserError, match="is the split to learn from"):
+        run(options(tmp_path / "data", tmp_path / "out", test_split="train"))
+
+
+@pytest.mark.parametrize(("classes", "asked"), [(("dark", "light"), True), (("only",), False)])
+def test_self_supervision(tmp_path, classes, asked):
+    """Where it is asked for, and where there are no labels."""
+    data = write_pictures(tmp_path / "data", classes, count=20)
+    metrics = run(options(data, tmp_path / "out", epochs=2, self_supervised=asked, flip=True))
+    network = FeatureNet.from_pretrained(tmp_path / "out")
+    assert 0 <= metrics["retrieval_accuracy"] <= 1 and "accuracy" not in metrics and network.class_names == ()
+    assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 8)
+    assert "SimCLR" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_self_supervision_learns_to_find_the_other_view(tmp_path):
+    """Pictures of unlike colours: far above the 1 in 30 of guessing."""
+    import numpy as np
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    (tmp_path / "data").mkdir()
+    for i in range(300):
+        blocks = Image.fromarray(random.integers(0, 256, (3, 3, 3), dtype=np.uint8))
+        blocks.resize((16, 16), Image.Resampling.BICUBIC).save(tmp_path / "data" / f"{i:03d}.png")
+    small = {"width": 8, "feature_dim": 32, "batch_size": 30, "epochs": 10}
+    metrics = run(options(tmp_path / "data", tmp_path / "out", **small))
+    assert metrics["retrieval_among"] == 30 and metrics["retrieval_accuracy"] > 0.3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "--epochs must be above 0"),
+        ({"lr": -1.0}, "--lr must be above 0"),
+        ({"batch_size": 1}, "batch norm needs neighbours"),
+        ({"batch_size": 500}, "fewer than --batch-size 500"),
+        ({"resolution": 20}, "multiple of 8, got 20"),
+        ({"width": 5000}, "width between 1 and 4096"),
+        ({"test_split": "nope"}, "nope"),
+        ({"classes": ("nope",)}, "no class 'nope'"),
+        ({"classes": ("dark",)}, "add --self-supervised"),
+    ],
+)
+def test_wrong_input_is_one_line(picture_folder, tmp_path, changes, message):
+    with pytest.raises(UserError, match=message) as error:
+        run(options(picture_folder, tmp_path / "out", **changes))
+    assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
+
+
+# --- the parts
+
+
+def test_images_of_other_sizes_are_resized():
+    network = FeatureNet(16, 1, 3, 4, 8).eval()
+    ramp = torch.linspace(-1, 1, 64).expand(1, 1, 64, 64)
+    small = torch.nn.functional.interpolate(ramp, (16, 16), mode="bilinear", antialias=True)
+    torch.testing.assert_close(network.features(ramp), network.features(small))
+    assert network(ramp).shape == (1, 3) and network.features(ramp).min().item() >= 0
+
+
+def test_distort():
+    images = torch.rand(4, 1, 16, 16)
+    torch.testing.assert_close(distort(images, 0, 0, 0), images, atol=1e-5, rtol=0)
+    with seeded(0):
+        moved = distort(images, 2, 10, 0.1)
+    assert moved.shape == images.shape and not torch.equal(moved, images)
+    assert moved.min().item() >= images.min().item() and moved.max().item() <= images.max().item()
+
+
+def test_the_contrastive_loss():
+    a = torch.eye(4)
+    others = 6 * 1.0  # e^0 each: all other views are at right angles
+    expected = torch.tensor((torch.e**5 + others) / torch.e**5).log()
+    torch.testing.assert_close(nt_xent(a, a, temperature=0.2), expected)
+    assert nt_xent(a, a.roll(1, 0)).item() > 5
+
+
+def test_batches_change_nothing():
+    network = FeatureNet(16, 1, 3, 4, 8).eval()
+    images = torch.randint(256, (11, 1, 16, 16), dtype=torch.uint8)
+    torch.testing.assert_close(batched(network, images, batch_size=4), batched(network, images))
+
+
+def test_hold_back_takes_each_picture_once(picture_folder):
+    from training.data import load_images
+
+    data = load_images(options(picture_folder, picture_folder).recipe())
+    rest, held = hold_back(data, seed=1, share=0.25)
+    assert (len(rest), len(held)) == (18, 6) and len(rest.labels) == 18
+    both = {image.numpy().tobytes() for part in (rest, held) for image in part.images}
+    assert both == {image.numpy().tobytes() for image in data.images}
+    assert torch.equal(hold_back(data, seed=1, share=0.25)[1].images, held.images)
+
+
+def test_a_card_never_says_where_the_data_lies(tmp_path):
+    assert data_name(str(tmp_path)) == tmp_path.name and data_name("user/digits") == "user/digits"
+
+
+# --- what is shipped
+
+
+def test_the_digit_classifier():
+    folder = ZOO / "digit-classifier"
+    assert (folder / WEIGHTS_FILE).stat().st_size < 1e6 and "digit-classifier" not in zoo_names()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["accuracy"] >= 0.993 and metrics["test"]["count"] == 10_000 and not metrics["test"]["trained_on"]
+    assert f"{metrics['accuracy']:.2%}" in (folder / "README.md").read_text()
+    lens = open_lens("", 1, list("0123456789"))
+    assert lens.class_names == tuple("0123456789") and lens.network.config.resolution == 32
+    one = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
+    one[:, :, 6:26, 15:18] = 255
+    zero = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
+    zero[:, :, 6:26, 9:23], zero[:, :, 9:23, 12:20] = 255, 0
+    features, recognised = lens.look(torch.cat([zero, one]), "cpu")
+    assert recognised.tolist() == [0, 1] and features.shape == (2, lens.network.feature_dim)
+
+
+# --- Inception
+
+
+@pytest.fixture(scope="module")
+def inception():
+    with seeded(0):
+        return Inception().eval()
+
+
+def test_inception_is_the_published_network(inception):
+    """23,834,568 weights without the auxiliary head at 1,000 classes, and 8 classes more of 2,049 each."""
+    assert sum(value.numel() for value in inception.parameters()) == 23_834_568 + 8 * 2049
+    assert inception.state_dict()["Mixed_7c.branch3x3dbl_3b.conv.weight"].shape == (384, 384, 3, 1)
+
+
+def test_inception_reads_a_weights_file(inception, tmp_path):
+    weights = {key: value for key, value in inception.state_dict().items() if not key.endswith("num_batches_tracked")}
+    torch.save(weights, tmp_path / "weights.pth")
+    lens = open_lens(f"inception:{tmp_path / 'weights.pth'}", 1, ())
+    image = torch.randint(256, (1, 1, 16, 16), dtype=torch.uint8)
+    features, recognised = lens.look(image, "cpu")
+    assert features.shape == (1, 2048) and recognised is None and lens.class_names == () and len(lens.sha256) == 64
+    assert torch.equal(lens.look(image.expand(-1, 3, -1, -1), "cpu")[0], features)
+
+
+def test_inception_refuses_other_files(inception, tmp_path):
+    weights = {key: value for key, value in inception.state_dict().items() if key.startswith("Conv2d_1a")}
+    save_file(weights, tmp_path / "part.safetensors")
+    with pytest.raises(UserError, match="is missing"):
+        load_inception(tmp_path / "part.safetensors")
+    (tmp_path / "damaged.pth").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="damaged"):
+        load_inception(tmp_path / "damaged.pth")
+    torch.save({"fc": print}, tmp_path / "code.pth")
+    with pytest.raises(UserError, match="more than tensors"):
+        load_inception(tmp_path / "code.pth")
+    with pytest.raises(UserError, match="no such file"):
+        load_inception(tmp_path / "none.pth")

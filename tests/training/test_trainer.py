@@ -1,0 +1,256 @@
+"""The loop end to end: every preset trains, and a run that was killed goes on bit for bit."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ganhub import UserError
+from tests.conftest import write_pictures
+from tests.training.conftest import shrink
+from training import checkpoint, trainer
+from training.clock import Clock
+from training.objectives import OBJECTIVES, Objective
+from training.penalties import PENALTIES
+from training.presets import PRESETS
+from training.recipe import Recipe
+from training.runlog import forget_after, read_log
+from training.trainer import Critic, ema_decay, train, update_ema
+
+PARTS = ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer", "rng-0")
+
+
+def contents(run_dir):
+    """Every tensor of the newest checkpoint."""
+    folder = checkpoint.find(run_dir)
+    return {f"{part}.{k}": v for part in PARTS for k, v in load_file(folder / f"{part}.safetensors").items()}
+
+
+def assert_same_run(a, b):
+    first, second = contents(a), contents(b)
+    assert first.keys() == second.keys() and len(first) > 50
+    assert [key for key in first if not torch.equal(first[key], second[key])] == []
+    states = [checkpoint.read_record(checkpoint.find(run)) for run in (a, b)]
+    assert states[0] == states[1]
+    assert [path.name for path in sorted((a / "samples").iterdir())] == [
+        path.name for path in sorted((b / "samples").iterdir())
+    ]
+    for picture in (a / "samples").iterdir():
+        assert picture.read_bytes() == (b / "samples" / picture.name).read_bytes()
+    logs = [[{k: v for k, v in line.items() if k != "images_per_second"} for line in read_log(r / "log.jsonl")] for r in (a, b)]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_trains_and_resumes_exactly(name, picture_folder, tmp_path):
+    recipe = shrink(PRESETS[name], picture_folder)
+    train(recipe, tmp_path / "whole")
+    train(dataclasses.replace(recipe, kimg=recipe.kimg / 2), tmp_path / "halves")
+    train(recipe, tmp_path / "halves", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "halves")
+    log = read_log(tmp_path / "whole" / "log.jsonl")
+    assert len(log) == 6 and {"d_loss", "g_loss", "d_accuracy", "images_per_second"} <= log[0].keys()
+    assert list((tmp_path / "whole" / "tensorboard").rglob("events.*"))
+    assert Recipe.load(tmp_path / "whole" / "recipe.json") == recipe
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
+    recipe = dataclasses.replace(recipe, objective=objective, d_steps=2, kimg=0.016)
+    before = recipe_start(recipe)
+    train(recipe, tmp_path)
+    after = contents(tmp_path)
+    for part, network in before.items():
+        still = [key for key, value in network.items() if torch.equal(value, after[f"{part}.{key}"])]
+        assert still == (["to_logit.bias"] if (part, objective) == ("discriminator", "relativistic") else [])
+
+
+def recipe_start(recipe):
+    torch.manual_seed(recipe.seed)
+    generator, discriminator = recipe.build(2)
+    return {
+        "generator": dict(generator.named_parameters()),
+        "discriminator": dict(discriminator.named_parameters()),
+    }
+
+
+def start(recipe, run_dir, *options):
+    """`python -m training train` of this very recipe, in a process of its own."""
+    code = (
+        "import sys; from pathlib import Path; from training.recipe import Recipe; from training.__main__ import main\n"
+        "from training.presets import PRESETS\n"
+        f"PRESETS['tiny'] = Recipe.load(Path({str(run_dir.parent / 'tiny.json')!r}))\n"
+        "main()"
+    )
+    recipe.save(run_dir.parent / "tiny.json")
+    arguments = ["train", "tiny", "--run-dir", str(run_dir), *options]
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end, "the run did not get there in time"
+        time.sleep(0.01)
+
+
+def test_a_run_killed_outright_resumes_exactly(recipe, tmp_path):
+    recipe = dataclasses.replace(recipe, kimg=0.4)  # 100 steps, a checkpoint every 5
+    train(recipe, tmp_path / "whole")
+    process = start(recipe, tmp_path / "killed")
+    wait_for(lambda: (tmp_path / "killed/checkpoints/000030").exists(), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = max(int(path.name) for path in checkpoint.folders(tmp_path / "killed"))
+    assert 30 <= reached < 100, "killed too late to show anything"
+    train(recipe, tmp_path / "killed", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_says_how_to_go_on_and_sets_the_exit_status(signum, recipe, tmp_path):
+    recipe = dataclasses.replace(recipe, kimg=1000.0, save_kimg=1000.0, sample_kimg=1000.0)
+    process = start(recipe, tmp_path / "run")
+    wait_for(lambda: len(read_log(tmp_path / "run" / "log.jsonl")) > 3, process)
+    process.send_signal(signum)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum
+    assert "--resume" in errors and "Traceback" not in errors
+    steps = checkpoint.read_record(checkpoint.find(tmp_path / "run"))["clock"]["steps"]
+    short = dataclasses.replace(recipe, kimg=4 * (steps + 5) / 1000)
+    train(short, tmp_path / "whole")
+    train(short, tmp_path / "run", resume=True)
+    whole, resumed = contents(tmp_path / "whole"), contents(tmp_path / "run")
+    assert [key for key in whole if not torch.equal(whole[key], resumed[key])] == []
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(recipe, tmp_path, monkeypatch):
+    calls = []
+
+    def poisoned(real, fake):
+        calls.append(1)
+        return OBJECTIVES["non_saturating"].d_loss(real, fake) * (float("nan") if len(calls) == 8 else 1.0)
+
+    monkeypatch.setitem(OBJECTIVES, "hinge", Objective(poisoned, OBJECTIVES["non_saturating"].g_loss))
+    with pytest.raises(UserError, match="d_loss.* became NaN or infinite before 0.0 kimg; the last good checkpoint"):
+        train(dataclasses.replace(recipe, objective="hinge"), tmp_path)
+    assert checkpoint.find(tmp_path).name == "000005"
+    assert all(torch.isfinite(value).all() for value in contents(tmp_path).values() if value.is_floating_point())
+
+
+def test_a_full_disk_is_one_line_and_the_checkpoints_before_stay(recipe, tmp_path, monkeypatch):
+    save = checkpoint._save_tensors
+
+    def full(tensors, file):
+        if "000010" in str(file):
+            raise OSError(28, "No space left on device")
+        save(tensors, file)
+
+    monkeypatch.setattr(checkpoint, "_save_tensors", full)
+    with pytest.raises(UserError, match="000010: can't be written .*No space left"):
+        train(recipe, tmp_path)
+    assert [path.name for path in checkpoint.folders(tmp_path)] == ["000005"]
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["000005", "latest"]
+    monkeypatch.undo()
+    train(recipe, tmp_path, resume=True)
+    assert checkpoint.find(tmp_path).name == "000010"
+
+
+def test_old_checkpoints_go_and_latest_points_to_the_newest(recipe, tmp_path):
+    train(dataclasses.replace(recipe, save_kimg=0.008, keep_checkpoints=3), tmp_path)
+    assert [path.name for path in checkpoint.folders(tmp_path)] == ["000006", "000008", "000010"]
+    assert (tmp_path / "checkpoints" / "latest").resolve().name == "000010"
+
+
+def test_samples_are_never_overwritten(recipe, tmp_path):
+    train(dataclasses.replace(recipe, kimg=0.02), tmp_path)
+    (sheet,) = (tmp_path / "samples").iterdir()
+    sheet.write_bytes(b"mine")
+    train(recipe, tmp_path, resume=True)
+    assert sheet.read_bytes() == b"mine" and len(list((tmp_path / "samples").iterdir())) == 2
+
+
+def test_a_folder_that_holds_a_run_is_not_run_over(recipe, tmp_path):
+    train(dataclasses.replace(recipe, kimg=0.02), tmp_path)
+    with pytest.raises(UserError, match="already holds a run; go on with --resume"):
+        train(recipe, tmp_path)
+    with pytest.raises(UserError, match="resuming would change batch_size: 4 -> 8"):
+        train(dataclasses.replace(recipe, batch_size=8), tmp_path, resume=True)
+
+
+def test_resuming_needs_a_run_the_same_pictures_and_a_whole_checkpoint(recipe, tmp_path):
+    with pytest.raises(UserError, match=r"recipe\.json: not found"):
+        train(recipe, tmp_path / "nothing", resume=True)
+    train(dataclasses.replace(recipe, kimg=0.02), tmp_path / "run")
+    with pytest.raises(UserError, match="trained on other pictures"):
+        others = write_pictures(tmp_path / "others", count=13)
+        train(dataclasses.replace(recipe, data=str(others)), tmp_path / "run", resume=True)
+    weights = checkpoint.find(tmp_path / "run") / "ema.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(UserError, match="000005: damaged .*delete it to go on from the checkpoint before it"):
+        train(recipe, tmp_path / "run", resume=True)
+
+
+def test_a_penalty_costs_no_forward_pass(recipe):
+    passes = []
+
+    class Counting(torch.nn.Module):
+        def forward(self, images, labels):
+            passes.append(len(images))
+            return images.square().sum((1, 2, 3))
+
+    accelerator = trainer.Accelerator()
+    critic = Critic(Counting(), lambda x: x, None, accelerator, exact=True)
+    real, fake = (torch.randn(2, 1, 4, 4).requires_grad_(True) for _ in range(2))
+    critic(real), critic(fake)
+    for penalty in PENALTIES.values():
+        penalty(critic, real, fake)
+    assert passes == [2, 2]
+
+
+def test_ema_halves_what_it_knew_in_a_half_life_and_copies_buffers():
+    recipe, clock = Recipe(ema_kimg=10.0), Clock(images=10**6)
+    assert ema_decay(recipe, clock, 10_000) == pytest.approx(0.5)
+    assert ema_decay(recipe, Clock(images=20_000), 1000) == pytest.approx(0.5)  # 5 % of 20 kimg so far
+    assert ema_decay(Recipe(ema_kimg=0.0), clock, 64) == 0.0
+    ema, network = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    network.weight.data.fill_(3.0)
+    network.running_mean.fill_(7.0)
+    update_ema(ema, network, 0.75)
+    assert ema.weight.tolist() == [1.5, 1.5] and ema.running_mean.tolist() == [7.0, 7.0]
+
+
+def test_the_log_forgets_what_came_after_the_checkpoint(tmp_path):
+    file = tmp_path / "log.jsonl"
+    file.write_text("".join(json.dumps({"kimg": kimg}) + "\n" for kimg in (1, 2, 3)) + '{"kim')
+    forget_after(file, 2.0)
+    assert read_log(file) == [{"kimg": 1}, {"kimg": 2}]
+
+
+def test_two_processes_train_one_model(recipe, tmp_path):
+    """Averaged gradients keep the processes' networks equal."""
+    run = tmp_path / "run"
+    code = (
+        "import os; from pathlib import Path; from training.recipe import Recipe; from training.trainer import train\n"
+        f"here = Path({str(tmp_path)!r})\n"
+        "ema = train(Recipe.load(here / 'recipe.json'), here / 'run')\n"
+        "weights = b''.join(p.numpy().tobytes() for p in ema.parameters())\n"
+        "(here / f\"ema-{os.environ['RANK']}\").write_bytes(weights)\n"
+    )
+    (tmp_path / "run.py").write_text(code)
+    dataclasses.replace(recipe, conditional=False).save(tmp_path / "recipe.json")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": os.getcwd()}
+    done = subprocess.run([*command, str(tmp_path / "run.py")], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "ema-0").read_bytes() == (tmp_path / "ema-1").read_bytes()
+    folder = checkpoint.find(run)
+    assert len(list(folder.glob("rng-*"))) == 2 and checkpoint.read_record(folder)["clock"]["steps"] == 5
