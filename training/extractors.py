@@ -8,7 +8,6 @@ the projection head is thrown away. Ours is small: no blur, batches of a few hun
 
 import dataclasses
 import json
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from training.data import ImageData
     from training.featurenet import FeatureNet
-
-ABOUT_ALONE = ("data", "out", "license", "terms", "device")  # of the options, what the card says in other words
 
 
 @dataclass(frozen=True)
@@ -90,6 +87,7 @@ def run(options: Extractor) -> dict[str, Any]:
     Raises:
         UserError: the data or the sizes won't do.
     """
+    from training.extractor_card import card
     from training.featurenet import FeatureNet, seeded
     from training.references import data_name, versions
 
@@ -153,7 +151,9 @@ def read(options: Extractor) -> "tuple[ImageData, ImageData, str]":
         data, test = hold_back(data, options.seed)
         name = f"a seeded tenth of {options.split}, held back"
     if len(data) < options.batch_size:
-        raise UserError(f"{options.data}: {len(data)} images to learn from, fewer than --batch-size {options.batch_size}")
+        raise UserError(
+            f"{options.data}: {len(data)} images to learn from, fewer than --batch-size {options.batch_size}"
+        )
     return data, test, name
 
 
@@ -240,60 +240,3 @@ def retrieval(network: "FeatureNet", test: "ImageData", options: Extractor, amon
             a, b = (functional.normalize(network.features(view(images, options))) for _ in range(2))
             hits += int(((a @ b.T).argmax(1).cpu() == torch.arange(len(part))).sum())
     return {"retrieval_accuracy": hits / len(test), "retrieval_among": min(among, len(test))}
-
-
-def command(options: Extractor, data: str) -> str:
-    """The command that trains it again."""
-    words = ["python", "-m", "training", "extractor", "--data", data, "--out", "FOLDER"]
-    for item in dataclasses.fields(Extractor):
-        value = getattr(options, item.name)
-        if item.name in ABOUT_ALONE or value == item.default:
-            continue
-        words.append("--" + item.name.replace("_", "-"))
-        if value is not True:
-            words += [str(each) for each in value] if isinstance(value, tuple) else [f"{value}"]
-    return shlex.join(words)
-
-
-def card(options: Extractor, network: "FeatureNet", metrics: dict[str, Any]) -> str:
-    """README.md: what it is, what it learnt from, how well it does on what it never saw."""
-    test, train = metrics["test"], metrics["train"]
-    classes = ", ".join(network.class_names)
-    task = f"tells {len(network.class_names)} classes apart ({classes})" if classes else "learnt by SimCLR, without labels"
-    key = "accuracy" if classes else "retrieval_accuracy"
-    found = f"{metrics[key]:.2%} " + ("accuracy" if classes else f"retrieval among {metrics['retrieval_among']} images")
-    weights = sum(value.numel() for value in network.parameters())
-    used = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
-    colour = "grey" if options.channels == 1 else "RGB"
-    return f"""---
-license: {options.license}
-library_name: ganhub
-tags: [feature-extraction, image-classification]
----
-
-# Feature network of {test["data"]}
-
-A small residual network for {options.resolution}x{options.resolution} {colour} pictures; it {task}. Made to measure
-generated pictures: its {options.feature_dim} pooled activations are the features that FID, KID, precision and recall are
-computed on. Such numbers compare models that were measured alike, never with published FIDs.
-
-**{found}** on {test["count"]:,} pictures of {test["data"]} ({test["split"]}) that training never saw; the last epoch was
-taken, nothing was chosen by these pictures.
-
-Learnt from {train["count"]:,} pictures of {test["data"]} (split {train["split"]}); seed {metrics["seed"]}; {weights:,}
-weights; {used}.
-
-```
-{command(options, test["data"])}
-```
-
-```python
-from training.featurenet import FeatureNet
-
-logits = FeatureNet.from_pretrained("FOLDER")(images)  # images (B, {options.channels}, R, R) in [-1, 1]
-```
-
-Limits: it knows pictures like those above and nothing else; it answers with one of its classes whatever it is shown.
-
-Terms of the data: {options.terms}. Licence of the weights: {options.license}.
-"""

@@ -146,7 +146,7 @@ def near_duplicates(real: Tensor, generated: Tensor) -> float:
 
 
 def memorisation(generated: Tensor, held_back: Tensor | None, train: Tensor) -> dict[str, Any]:
-    """How far generated pictures lie from the nearest training picture, and how far real ones do that weren't trained on.
+    """How far generated pictures lie from the nearest training picture, beside the same of real ones not trained on.
 
     `ratio` of the two medians: about 1 when the generator knows the training pictures no better than other pictures of
     the same kind; far below 1 when it copies. `too_close`: share of generated pictures that are nearer to a training

@@ -38,7 +38,7 @@ digits = Recipe(
     discriminator={"width": 32, "norm": "batch"},
     g_lr=3e-4,
     d_lr=3e-4,
-    kimg=800.0,
+    kimg=250.0,
     ema_kimg=10.0,
 )
 
@@ -54,7 +54,7 @@ frogs = Recipe(
     augment=("translation",),
     batch_size=32,
     d_lr=3e-4,
-    kimg=300.0,
+    kimg=200.0,
     ema_kimg=5.0,
 )
 

@@ -1,6 +1,5 @@
 """A run becomes a model folder, laid out exactly like a Hub model repo, with its card."""
 
-import copy
 import dataclasses
 import json
 import shutil
@@ -73,17 +72,16 @@ def run(options: Export) -> Path:
 
 
 def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> None:
-    import torch
-
     from ganhub.pipeline import GANPipeline
     from training import checkpoint
     from training.runlog import LOG_FILE, read_log, sample_sheet
 
     record = checkpoint.read_record(folder)
     generator, discriminator = checkpoint.load_networks(folder, recipe, len(record["class_names"]))
-    dtype = torch.float16 if options.dtype == "fp16" else torch.float32
     names = record["class_names"] if recipe.conditional else None
-    GANPipeline(copy.deepcopy(generator).to(dtype), discriminator.to(dtype), names).save_pretrained(out)
+    if options.dtype == "fp16":
+        generator, discriminator = generator.half(), discriminator.half()
+    GANPipeline(generator, discriminator, names).save_pretrained(out)
     portable(recipe).save(out / "recipe.json")
     kimg = record["clock"]["images"] / 1000
     log = [line for line in read_log(options.run / LOG_FILE) if line["kimg"] <= kimg]

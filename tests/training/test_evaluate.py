@@ -20,7 +20,7 @@ CLASSES = ("zero", "one", "two")
 
 @pytest.fixture(autouse=True, scope="module")
 def quick():
-    """Tiny networks on busy cores: threads that wait for each other cost more than they give; and a short two-sample test."""
+    """One thread, since tiny networks on busy cores lose by waiting more than they gain; a short two-sample test."""
     threads, steps = torch.get_num_threads(), probes.MIN_STEPS
     torch.set_num_threads(1)
     probes.MIN_STEPS = 10
@@ -47,7 +47,7 @@ def draw(pipe: GANPipeline, folder, count: int, first_seed: int) -> None:
 def folders(tmp_path_factory):
     """A model, the data set that it is a perfect model of (train and test), and an extractor of its classes."""
     root = tmp_path_factory.mktemp("evaluate")
-    model = write_model(root / "model")
+    write_model(root / "model")
     pipe = tiny_pipeline()
     draw(pipe, root / "data" / "train", 240, 100_000)
     draw(pipe, root / "data" / "test", 150, 200_000)
@@ -91,7 +91,14 @@ def test_the_protocol_stands_beside_the_numbers(measured, folders):
 
 def test_the_table_is_for_people(measured):
     text = table(measured)
-    for part in ("150 samples (seed 0", "split test, never trained on", "KID", "Recall", "Memorisation", "FID left out"):
+    for part in (
+        "150 samples (seed 0",
+        "split test, never trained on",
+        "KID",
+        "Recall",
+        "Memorisation",
+        "FID left out",
+    ):
         assert part in text
 
 

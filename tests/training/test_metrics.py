@@ -250,7 +250,7 @@ def test_sliced_wasserstein_of_pictures():
     blurred = probes._blur(again.float()).to(torch.uint8)
     found = probes.sliced_wasserstein(real, again, directions=64)
     assert list(found) == [32, 16] and found == probes.sliced_wasserstein(real, again, directions=64)
-    assert max(found.values()) < 25
+    assert max(found.values()) < 35
     worse = probes.sliced_wasserstein(real, blurred, directions=64)
     assert worse[32] > 4 * found[32]
 

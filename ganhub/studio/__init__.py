@@ -1,0 +1,13 @@
+"""The Gradio app: pick a GAN, press Generate, share the address.
+
+Two files to read first: `app` puts the page together, `generate` is its main tab. To add a tab, write one file with a
+`build(page)` and add one line to `TABS` in `app`.
+"""
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported, so it must come first
+
+from ganhub.studio.app import build, launch
+
+__all__ = ["build", "launch"]

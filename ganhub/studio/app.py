@@ -1,0 +1,69 @@
+"""The page: a title, the model picker, and the tabs."""
+
+import os
+from collections.abc import Sequence
+
+import gradio as gr
+
+from ganhub.errors import UserError
+from ganhub.studio import about, generate
+from ganhub.studio.models import load_models
+from ganhub.studio.page import Page
+from ganhub.studio.theme import CSS, HEAD, THEME
+
+TABS = {
+    "Generate": generate.build,
+    "What is this model?": about.build,
+}
+MAX_WAITING = 64  # events; more are told that the studio is busy
+HOUR = 3600
+TITLE = """# ganhub studio
+Small GANs, drawing live. Pick one, roll the dice, share the address."""
+
+
+def build(models: Sequence[str] | None = None) -> gr.Blocks:
+    """The studio, ready to launch.
+
+    Args:
+        models: names as GANPipeline.from_pretrained takes them; None means every GAN of the zoo.
+
+    Raises:
+        UserError: a model can't be loaded, or there is none.
+    """
+    loaded = load_models(models)
+    with gr.Blocks(title="ganhub studio", delete_cache=(HOUR, HOUR), fill_width=True) as blocks:
+        gr.Markdown(TITLE, elem_id="masthead")
+        choices = [(f"{model.name}\n{model.summary}", model.name) for model in loaded.values()]
+        picker = gr.Radio(choices, value=choices[0][1], show_label=False, label="Model", elem_id="picker")
+        page = Page(loaded, picker, blocks)
+        for title, build_tab in TABS.items():
+            with gr.Tab(title):
+                build_tab(page)
+    return blocks.queue(max_size=MAX_WAITING, default_concurrency_limit=2)
+
+
+def launch(
+    models: Sequence[str] | None = None, host: str | None = None, port: int | None = None, block: bool = True
+) -> gr.Blocks:
+    """Build the studio and serve it.
+
+    Args:
+        models: as `build`.
+        host: default GRADIO_SERVER_NAME, else every interface on a Space and 127.0.0.1 elsewhere.
+        port: default GRADIO_SERVER_PORT, else 7860.
+        block: serve until interrupted, or return at once and serve from a thread.
+
+    Raises:
+        UserError: as `build`, or the port is taken.
+    """
+    blocks = build(models)
+    host = host or os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
+    port = port or int(os.environ.get("GRADIO_SERVER_PORT", 7860))
+    try:
+        blocks.launch(
+            server_name=host, server_port=port, prevent_thread_lock=not block, theme=THEME, css=CSS, head=HEAD,
+            footer_links=["api"], run_history=False, ssr_mode=False, share=False, quiet=not block,
+        )  # fmt: skip
+    except OSError as error:
+        raise UserError(f"port {port} of {host} is taken or not allowed; set GRADIO_SERVER_PORT to another") from error
+    return blocks

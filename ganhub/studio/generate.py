@@ -1,0 +1,219 @@
+"""The tab that draws: class, seed, number and truncation in; pictures, files and an address out."""
+
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import gradio as gr
+
+from ganhub.errors import UserError
+from ganhub.pipeline import MAX_TRUNCATION
+from ganhub.studio.drawing import Drawing, draw, save_pictures, save_zip
+from ganhub.studio.models import Model
+from ganhub.studio.page import DRAWS, Page, notice
+from ganhub.studio.state import (
+    EVERY_CLASS,
+    MAX_IMAGES,
+    MAX_SEED,
+    Settings,
+    check,
+    check_count,
+    check_label,
+    check_model,
+    check_seed,
+    check_truncation,
+    from_address,
+    to_address,
+)
+
+MAX_DICE = 999_999  # a seed that can be read out over the phone
+
+SET_ADDRESS = """(link) => {
+    const url = new URL(window.location);
+    for (const key of ["model", "label", "seed", "n", "truncation"]) url.searchParams.delete(key);
+    new URLSearchParams(link).forEach((value, key) => url.searchParams.set(key, value));
+    try { history.replaceState(history.state, "", url); } catch { return; }  // Safari allows 100 in 30 seconds
+    if (window.parent !== window)  // in a Space, the address bar belongs to the page around this one
+        window.parent.postMessage({queryString: url.searchParams.toString()}, "https://huggingface.co");
+}"""
+COPY_ADDRESS = """async () => {
+    try { await navigator.clipboard.writeText(window.location.href); }
+    catch { window.prompt("Copy this link:", window.location.href); }
+}"""
+SAVE_FILE = """(file) => {
+    const link = Object.assign(document.createElement("a"), {href: file.url, download: file.orig_name});
+    document.body.append(link);
+    link.click();
+    link.remove();
+}"""
+
+
+def show(models: dict[str, Model], *values: Any) -> tuple[dict, str, str]:
+    """Raw settings -> gallery, status line and address."""
+    settings = check(models, *values)
+    model = models[settings.model]
+    start = time.perf_counter()
+    drawing = draw(model, settings)
+    status = describe(drawing, time.perf_counter() - start)
+    pictures = list(zip(save_pictures(drawing), drawing.captions))
+    return gr.update(value=pictures, columns=columns(settings.num_images)), status, to_address(model, settings)
+
+
+def roll(models: dict[str, Model], *values: Any) -> tuple:
+    """The same with a new seed, which comes first."""
+    seed = random.randint(0, MAX_DICE)
+    model, label, _, *others = values
+    return seed, *show(models, model, label, seed, *others)
+
+
+def switch(models: dict[str, Model], name: Any, *values: Any) -> tuple:
+    """The same after the model was changed. The other controls come first, with defaults where they can't be used."""
+    model = check_model(models, name)
+    checks: tuple[Callable, ...] = (partial(check_label, model), check_seed, check_count, check_truncation)
+    defaults: tuple[Any, ...] = (None, Settings.seed, Settings.num_images, Settings.truncation)
+    label, *rest = map(accept, checks, values, defaults)
+    value = label_value(model, label)
+    return gr.update(**selector(model, value)), *rest, *show(models, name, value, *rest)
+
+
+def accept(check: Callable[[Any], Any], value: Any, default: Any) -> Any:
+    """The checked value, or the default if it doesn't pass."""
+    try:
+        return check(value)
+    except UserError:
+        return default
+
+
+def restore(models: dict[str, Model], query: dict[str, str]) -> tuple:
+    """The whole tab as an address describes it."""
+    settings, problems = from_address(models, query)
+    notice(problems)
+    model = models[settings.model]
+    label = label_value(model, settings.label)
+    rest = (settings.seed, settings.num_images, settings.truncation)
+    return model.name, gr.update(**selector(model, label)), *rest, *show(models, model.name, label, *rest)
+
+
+def pack(models: dict[str, Model], address: Any) -> str:
+    """The address of what is shown -> the path of a zip with all its pictures."""
+    settings, problems = from_address(models, dict(parse_qsl(str(address).lstrip("?"))))
+    if problems:
+        raise UserError(problems[0])
+    return save_zip(models[settings.model], settings)
+
+
+def answer(models: dict[str, Model], *values: Any) -> tuple[list[dict], dict]:
+    """Raw settings -> what the API gives."""
+    settings = check(models, *values)
+    model = models[settings.model]
+    drawing = draw(model, settings)
+    files = [gr.FileData(path=path, orig_name=Path(path).name).model_dump() for path in save_pictures(drawing)]
+    details = {
+        "model": model.name,
+        "seeds": drawing.seeds,
+        "labels": drawing.labels,
+        "class_names": [model.classes[i] for i in drawing.labels] if drawing.labels else None,
+        "truncation": settings.truncation,
+        "address": to_address(model, settings),
+    }
+    return files, details
+
+
+def selector(model: Model, value: str) -> dict[str, Any]:
+    """What the class selector shows; it is hidden when the model has no classes."""
+    choices = [("Every class in turn", EVERY_CLASS), *((name, name) for name in model.classes)]
+    # a filter opens the keyboard of a phone, so only a long list has one
+    return {"choices": choices, "value": value, "visible": bool(model.classes), "filterable": len(choices) > 20}
+
+
+def label_value(model: Model, label: int | None) -> str:
+    """A class id as the selector's value."""
+    return EVERY_CLASS if label is None else model.classes[label]
+
+
+def columns(count: int) -> int:
+    """As square as possible; more than eight would be too small to tap on a phone."""
+    return min(8, next(side for side in range(1, count + 1) if side * side >= count))
+
+
+def describe(drawing: Drawing, seconds: float) -> str:
+    """ "16 pictures · seeds 0 to 15 · 12 ms"."""
+    many = len(drawing.seeds) > 1
+    seeds = f"seeds {drawing.seeds[0]} to {drawing.seeds[-1]}" if many else f"seed {drawing.seeds[0]}"
+    count = f"{len(drawing.seeds)} pictures" if many else "1 picture"
+    return f"{count} · {seeds} · {max(1, round(seconds * 1000))} ms"
+
+
+def build(page: Page) -> None:
+    """The tab's components and events, and the public `/generate`."""
+    first = next(iter(page.models.values()))
+    with gr.Row(elem_classes="workbench"):
+        with gr.Column(scale=2, min_width=280, elem_classes="controls"):
+            with gr.Row(elem_classes="actions"):
+                generate = gr.Button("Generate", variant="primary")
+                dice = gr.Button("⚄ New seed", elem_id="dice")
+            label = gr.Dropdown(**selector(first, EVERY_CLASS), label="Class")
+            seed = gr.Number(Settings.seed, precision=0, label="Seed", info="The same seed gives the same pictures.")
+            count = gr.Slider(1, MAX_IMAGES, Settings.num_images, step=1, label="Pictures", buttons=[])
+            truncation = gr.Slider(
+                0, MAX_TRUNCATION, Settings.truncation, step=0.05, label="Truncation",
+                info="Lower: more alike. Higher: more daring.", buttons=[],
+            )  # fmt: skip
+        with gr.Column(scale=3, min_width=300, elem_classes="result"):
+            gallery = gr.Gallery(
+                show_label=False, columns=4, height="auto", object_fit="contain", interactive=False, format="png",
+                buttons=["download", "fullscreen"], elem_id="gallery",
+            )  # fmt: skip
+            with gr.Row(elem_classes="actions summary"):
+                status = gr.Markdown(elem_id="status")
+                download = gr.Button("Download all", size="sm")
+                copy = gr.Button("Copy link", size="sm")
+    address = gr.Textbox(visible="hidden", elem_id="address")
+    archive = gr.DownloadButton(visible="hidden")
+    controls, shown = [page.picker, label, seed, count, truncation], [gallery, status, address]
+
+    def on(handler: Callable, *triggers: Any, outputs: list[gr.Component]) -> None:
+        gr.on(
+            triggers, page.handler(handler), controls, outputs, trigger_mode="always_last",
+            show_progress="minimal", show_progress_on=status, api_visibility="private", **DRAWS,
+        )  # fmt: skip
+
+    on(show, generate.click, seed.submit, label.input, count.input, truncation.input, outputs=shown)
+    on(roll, dice.click, outputs=[seed, *shown])
+    on(switch, page.picker.input, outputs=[label, seed, count, truncation, *shown])
+    page.on_load(restore, [page.picker, label, seed, count, truncation, *shown])
+    address.change(None, address, js=SET_ADDRESS)
+    copy.click(
+        lambda: gr.Info("Link copied. Whoever opens it sees these pictures.", duration=3),
+        js=COPY_ADDRESS,
+        api_visibility="private",
+    )
+    packed = download.click(page.handler(pack), address, archive, api_visibility="private", **DRAWS)
+    packed.success(None, archive, js=SAVE_FILE)
+    publish(page)
+
+
+def publish(page: Page) -> None:
+    """The public `/generate`. Its types are documentation; what a client sends is checked like everything else."""
+    default = next(iter(page.models))
+    handler = page.handler(answer)
+
+    def generate(
+        model: str = default,
+        label: str = EVERY_CLASS,
+        seed: int = Settings.seed,
+        num_images: int = Settings.num_images,
+        truncation: float = Settings.truncation,
+    ) -> tuple[list[Any], dict[str, Any]]:
+        return handler(model, label, seed, num_images, truncation)
+
+    description = (
+        f"Draw pictures. model: {', '.join(page.models)}. label: a class name or number, empty for every class in "
+        f"turn. seed: 0 to {MAX_SEED}; picture i has seed + i. num_images: 1 to {MAX_IMAGES}. truncation: 0 to "
+        f"{MAX_TRUNCATION:g}. Returns the PNG files, and model, seeds, labels, class_names, truncation and address."
+    )
+    gr.api(generate, api_name="generate", api_description=description, concurrency_id="draw", concurrency_limit=2)

@@ -1,0 +1,117 @@
+"""The models on show: loaded once, warm, with what their cards say about them."""
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganhub import hub
+from ganhub.errors import UserError
+from ganhub.pipeline import GANPipeline
+
+MAX_SUMMARY = 140  # characters
+MAX_PICTURE = 4_000_000  # bytes of a picture in a card
+FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
+IMAGE = re.compile(r"!\[([^\]]*)\]\(\s*<?([^)\s>]+)[^)]*\)")
+LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model. `name` is what visitors and addresses call it; `summary` one sentence; `card` Markdown."""
+
+    name: str
+    pipeline: GANPipeline
+    summary: str
+    card: str
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of its classes, empty when unconditional."""
+        return self.pipeline.class_names
+
+
+def load_models(names: Sequence[str] | None = None) -> dict[str, Model]:
+    """Load every model and draw one picture with it, so that the first visitor doesn't wait.
+
+    Args:
+        names: as GANPipeline.from_pretrained takes them; None means every GAN of the zoo.
+
+    Raises:
+        UserError: there are none, two have the same name, or one can't be loaded.
+    """
+    names = hub.zoo_names() if names is None else names
+    models: dict[str, Model] = {}
+    for model in map(load_model, names):
+        if model.name in models:
+            raise UserError(f"two models are called {model.name}; rename one of the folders")
+        models[model.name] = model
+    if not models:
+        raise UserError("no models to show: the zoo is empty; name a model folder or a Hub id")
+    return models
+
+
+def load_model(name: str) -> Model:
+    """One warm model.
+
+    Raises:
+        UserError: as GANPipeline.from_pretrained.
+    """
+    pipeline = GANPipeline.from_pretrained(name)
+    pipeline(num_images=1)
+    folder = hub.resolve(name)
+    file = folder / "README.md"
+    text = FRONT_MATTER.sub("", file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else ""
+    facts = describe(pipeline)
+    return Model(short_name(name), pipeline, summarise(text) or facts, inline_pictures(text, folder).strip() or facts)
+
+
+def short_name(name: str) -> str:
+    """What to call it in public: a folder goes by its own name, so that no path of the server is shown."""
+    local = str(name) not in hub.zoo_names() and Path(name).expanduser().is_dir()
+    return Path(name).expanduser().resolve().name if local else str(name)
+
+
+def describe(pipeline: GANPipeline) -> str:
+    """A sentence made of the config, for a model whose card has none."""
+    config = pipeline.generator.config
+    kind = "greyscale" if config.channels == 1 else "colour"
+    classes = f" in {pipeline.num_classes} classes" if pipeline.num_classes else ""
+    return f"Draws {kind} pictures of {config.resolution}x{config.resolution} pixels{classes}."
+
+
+def summarise(card: str) -> str:
+    """The first sentence of a card's first paragraph of prose, as plain text; "" when it has none."""
+    for paragraph in re.split(r"\n\s*\n|(?<=\n)(?=#)|(?m:^#.*$)", CODE.sub(lambda code: code[0].strip("`"), card)):
+        text = " ".join(LINK.sub(r"\1", IMAGE.sub("", paragraph)).split())
+        if text and text[0] not in "#|-*>!<[":
+            text = re.sub(r"(?<!\w)[*_]{1,2}(\S(?:.*?\S)?)[*_]{1,2}(?!\w)", r"\1", text)
+            sentence = re.match(r".+?[.!?](?=\s|$)", text)
+            return shorten(sentence[0] if sentence else text)
+    return ""
+
+
+def shorten(text: str) -> str:
+    """Cut at a word, to at most MAX_SUMMARY characters."""
+    return text if len(text) <= MAX_SUMMARY else text[: MAX_SUMMARY - 1].rsplit(" ", 1)[0].rstrip(",;:") + "…"
+
+
+def inline_pictures(card: str, folder: Path) -> str:
+    """Put the card's own pictures into its text, drop those from elsewhere, and take the life out of raw HTML.
+
+    A card may be a stranger's: it must neither break the page nor make the visitor's browser call another host.
+    """
+
+    def embed(image: re.Match) -> str:
+        alt, target = image[1], image[2]
+        file = (folder / target).resolve()
+        inside = file.is_relative_to(folder.resolve()) and file.suffix.lower() == ".png"
+        if not inside or not file.is_file() or file.stat().st_size > MAX_PICTURE:
+            return f"*{alt}*" if alt else ""
+        return f"![{alt}](data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()})"
+
+    parts = CODE.split(card)
+    parts[::2] = [IMAGE.sub(embed, re.sub(r"<(?=[A-Za-z/!])", "&lt;", part)) for part in parts[::2]]
+    return "".join(parts)

@@ -1,0 +1,59 @@
+"""What every tab shares: the models, the picker above the tabs, and how errors reach a visitor."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ganhub.errors import UserError
+from ganhub.studio.models import Model
+
+log = logging.getLogger(__name__)
+
+# Events that run a generator: raw values, since state.check reads them; and one group of two at a time, for two cores.
+DRAWS = {"preprocess": False, "concurrency_id": "draw", "concurrency_limit": 2}
+
+
+@dataclass(frozen=True)
+class Page:
+    """Handed to the `build` of each tab."""
+
+    models: dict[str, Model]
+    picker: gr.Radio
+    blocks: gr.Blocks
+
+    def handler(self, function: Callable) -> Callable:
+        """`function(models, *values)` as a Gradio event handler of the values, with its errors made presentable."""
+        return guarded(lambda *values: function(self.models, *values), function.__name__)
+
+    def on_load(self, function: Callable, outputs: list[gr.Component]) -> None:
+        """Call `function(models, query)` with the address's query when the page opens."""
+        run = self.handler(function)
+
+        def load(request: gr.Request) -> Any:
+            return run(dict(request.query_params))
+
+        self.blocks.load(load, None, outputs, show_progress="hidden", api_visibility="private", **DRAWS)
+
+
+def guarded(handler: Callable, name: str) -> Callable:
+    """The handler, with a UserError shown in its own words, and any other error logged and shown without details."""
+
+    def safe(*values: Any) -> Any:
+        try:
+            return handler(*values)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except Exception as error:
+            log.exception("%s failed", name)
+            raise gr.Error("Something went wrong on our side. Please try again.", print_exception=False) from error
+
+    return safe
+
+
+def notice(problems: list[str]) -> None:
+    """Tell the visitor gently which parts of the address were not used."""
+    if problems:
+        gr.Warning("<br>".join(["Part of this address was not used:", *problems]))

@@ -1,0 +1,139 @@
+"""What a visitor has set, checked; and the address that brings it back. Pure functions.
+
+Gradio checks ranges and choices of its own components, but not everywhere (a list passes as a dropdown's value, None as
+a number), and its public routes take any JSON. So all values, from the page, the API or the address, pass through here.
+"""
+
+import html
+import re
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from ganhub.errors import UserError
+from ganhub.pipeline import MAX_TRUNCATION
+from ganhub.studio.models import Model
+
+MAX_SEED = 2**31 - 1
+MAX_IMAGES = 64
+EVERY_CLASS = ""  # the value of "every class in turn" in the selector
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the pictures. `label` is a class id; None is every class in turn, or no classes."""
+
+    model: str
+    label: int | None = None
+    seed: int = 0
+    num_images: int = 16
+    truncation: float = 1.0
+
+
+def check(models: dict[str, Model], model: Any, label: Any, seed: Any, num_images: Any, truncation: Any) -> Settings:
+    """Settings out of raw values.
+
+    Raises:
+        UserError: names the first value that is wrong, and what it may be.
+    """
+    found = check_model(models, model)
+    return Settings(
+        found.name, check_label(found, label), check_seed(seed), check_count(num_images), check_truncation(truncation)
+    )
+
+
+def check_model(models: dict[str, Model], value: Any) -> Model:
+    """The model of that name."""
+    if not isinstance(value, str) or value not in models:
+        raise UserError(f"model must be one of {', '.join(models)}, got {show(value)}")
+    return models[value]
+
+
+def check_label(model: Model, value: Any) -> int | None:
+    """A class id out of a class name, an id or its digits; None for "" and None, every class in turn."""
+    if value is None or value == EVERY_CLASS:
+        return None
+    if not model.classes:
+        raise UserError(f"{model.name} has no classes; leave label out, got {show(value)}")
+    if isinstance(value, str) and value in model.classes:
+        return model.classes.index(value)
+    number: Any = to_number(value) if isinstance(value, str) else value
+    if not is_int(number) or not 0 <= number < len(model.classes):
+        names = ", ".join(model.classes[:12]) + (", ..." if len(model.classes) > 12 else "")
+        raise UserError(f"label must be a class of {model.name} ({names}) or empty for all, got {show(value)}")
+    return number
+
+
+def check_seed(value: Any) -> int:
+    """A whole number in range."""
+    if not is_int(value) or not 0 <= value <= MAX_SEED:
+        raise UserError(f"seed must be a whole number from 0 to {MAX_SEED}, got {show(value)}")
+    return value
+
+
+def check_count(value: Any) -> int:
+    """A whole number in range."""
+    if not is_int(value) or not 1 <= value <= MAX_IMAGES:
+        raise UserError(f"the number of images must be a whole number from 1 to {MAX_IMAGES}, got {show(value)}")
+    return value
+
+
+def check_truncation(value: Any) -> float:
+    """A number in range; NaN is in none."""
+    if not (is_int(value) or isinstance(value, float)) or not 0 <= value <= MAX_TRUNCATION:
+        raise UserError(f"truncation must be a number from 0 to {MAX_TRUNCATION:g}, got {show(value)}")
+    return float(value)
+
+
+def from_address(models: dict[str, Model], query: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """The settings in an address; what can't be used falls back to its default and is named in the list."""
+    problems: list[str] = []
+
+    def read(key: str, check_text: Callable[[str], Any], default: Any) -> Any:
+        try:
+            return check_text(query[key]) if key in query else default
+        except UserError as error:
+            problems.append(str(error))
+            return default
+
+    model = read("model", lambda text: check_model(models, text), next(iter(models.values())))
+    settings = Settings(
+        model=model.name,
+        label=read("label", lambda text: check_label(model, text), None),
+        seed=read("seed", lambda text: check_seed(to_number(text)), Settings.seed),
+        num_images=read("n", lambda text: check_count(to_number(text)), Settings.num_images),
+        truncation=read("truncation", lambda text: check_truncation(to_number(text)), Settings.truncation),
+    )
+    return settings, problems
+
+
+def to_address(model: Model, settings: Settings) -> str:
+    """The query of an address that `from_address` reads back; what has its default value is left out."""
+    query: dict[str, Any] = {"model": settings.model}
+    if settings.label is not None:
+        query["label"] = model.classes[settings.label]
+    query["seed"] = settings.seed
+    if settings.num_images != Settings.num_images:
+        query["n"] = settings.num_images
+    if settings.truncation != Settings.truncation:
+        query["truncation"] = f"{settings.truncation:g}"
+    return "?" + urlencode(query)
+
+
+def to_number(text: str) -> int | float | str:
+    """The number that a text spells, or the text itself for the checks to refuse."""
+    if re.fullmatch(r"-?[0-9]{1,20}", text):
+        return int(text)
+    return float(text) if re.fullmatch(r"-?[0-9]{0,20}\.?[0-9]{1,20}", text) else text
+
+
+def is_int(value: Any) -> bool:
+    """A whole number; True and False are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def show(value: Any) -> str:
+    """A value for a message: short whatever was sent, and without markup, since gradio renders messages as HTML."""
+    return html.escape(reprlib.repr(value), quote=False)

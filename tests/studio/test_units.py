@@ -1,0 +1,243 @@
+"""The studio's pure functions: what is accepted, what an address holds, what a card becomes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio.route_utils import delete_files_created_by_app
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ganhub.errors import UserError
+from ganhub.studio import app, launch
+from ganhub.studio.drawing import file_stem
+from ganhub.studio.generate import MAX_DICE, columns, roll, show, switch
+from ganhub.studio.models import MAX_SUMMARY, Model, inline_pictures, load_models, summarise
+from ganhub.studio.page import guarded
+from ganhub.studio.state import MAX_IMAGES, MAX_SEED, Settings, check, from_address, to_address
+
+
+@dataclass
+class FakePipeline:
+    class_names: list[str]
+
+
+MODELS: dict[str, Any] = {
+    "digits": Model("digits", FakePipeline(["zero", "one", "7", "a & b", "eight"]), "", ""),  # type: ignore[arg-type]
+    "frogs": Model("frogs", FakePipeline([]), "", ""),  # type: ignore[arg-type]
+}
+GOOD: dict[str, Any] = {"model": "digits", "label": "", "seed": 0, "num_images": 16, "truncation": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"), [("", None), (None, None), ("zero", 0), ("7", 2), ("4", 4), (3, 3), ("a & b", 3)]
+)
+def test_a_label_is_a_name_or_a_number_and_a_name_wins(label: Any, expected: int | None) -> None:
+    assert check(MODELS, **GOOD | {"label": label}).label == expected
+
+
+BAD = [
+    ("model", "cats"), ("model", None), ("model", ["digits"]), ("model", {"a": 1}), ("model", 0), ("model", ""),
+    ("label", "ten"), ("label", "5"), ("label", -1), ("label", 5), ("label", True), ("label", 1.0), ("label", ["zero"]),
+    ("label", "1e0"), ("label", {}),
+    ("seed", None), ("seed", "1"), ("seed", 1.0), ("seed", 1.5), ("seed", float("nan")), ("seed", float("inf")),
+    ("seed", True), ("seed", -1), ("seed", MAX_SEED + 1), ("seed", 10**400), ("seed", [1]), ("seed", {}),
+    ("num_images", 0), ("num_images", MAX_IMAGES + 1), ("num_images", 2.5), ("num_images", None), ("num_images", [4]),
+    ("num_images", True), ("num_images", "4"),
+    ("truncation", -0.1), ("truncation", 2.1), ("truncation", float("nan")), ("truncation", float("inf")),
+    ("truncation", None), ("truncation", "1"), ("truncation", True), ("truncation", [1.0]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), BAD)
+def test_a_bad_value_is_named_in_one_short_line(key: str, value: Any) -> None:
+    with pytest.raises(UserError, match="number of images" if key == "num_images" else key) as error:
+        check(MODELS, **GOOD | {key: value})
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 250
+
+
+def test_messages_hold_no_markup_and_no_flood() -> None:
+    for value in ["<img src=x onerror=alert(1)>", "<b>" * 100_000]:
+        with pytest.raises(UserError) as error:
+            check(MODELS, **GOOD | {"model": value})
+        assert "<" not in str(error.value)
+        assert len(str(error.value)) < 200
+
+
+def test_classes_of_a_model_without_classes_are_refused() -> None:
+    with pytest.raises(UserError, match="frogs has no classes"):
+        check(MODELS, **GOOD | {"model": "frogs", "label": "zero"})
+
+
+settings_of_digits = st.builds(
+    Settings,
+    model=st.just("digits"),
+    label=st.none() | st.integers(0, 4),
+    seed=st.integers(0, MAX_SEED),
+    num_images=st.integers(1, MAX_IMAGES),
+    truncation=st.integers(0, 40).map(lambda step: step / 20),
+)
+
+
+@given(settings_of_digits)
+def test_an_address_brings_its_settings_back(settings: Settings) -> None:
+    from urllib.parse import parse_qsl
+
+    query = dict(parse_qsl(to_address(MODELS["digits"], settings).removeprefix("?")))
+    assert from_address(MODELS, query) == (settings, [])
+
+
+@given(st.dictionaries(st.sampled_from(["model", "label", "seed", "n", "truncation", "x"]), st.text(max_size=30)))
+def test_no_address_is_an_error(query: dict[str, str]) -> None:
+    settings, _ = from_address(MODELS, query)
+    label = "" if settings.label is None else settings.label
+    assert check(MODELS, settings.model, label, settings.seed, settings.num_images, settings.truncation) == settings
+
+
+def test_each_bad_part_of_an_address_falls_back_alone() -> None:
+    query = {"model": "digits", "label": "ten", "seed": "42", "n": "1e3", "truncation": "nan"}
+    settings, problems = from_address(MODELS, query)
+    assert settings == Settings("digits", seed=42)
+    assert [problem.split()[0] for problem in problems] == ["label", "the", "truncation"]
+
+
+def test_a_plain_address_is_short() -> None:
+    assert to_address(MODELS["digits"], Settings("digits", 2, 42)) == "?model=digits&label=7&seed=42"
+
+
+@pytest.mark.parametrize(
+    ("card", "summary"),
+    [
+        ("# Title\n\nIt draws. More.", "It draws."),
+        ("# Title\nIt draws 1.5 frogs. More.", "It draws 1.5 frogs."),
+        ("# T\n\n![x](y.png)\n\n> quote\n\n- item\n\n| a |\n\nA **bold** text", "A bold text"),
+        ("# T\n\nA [link](https://a.b) and `code`.", "A link and code."),
+        ("# T\n\nsnake_case_name stays.", "snake_case_name stays."),
+        ("", ""),
+        ("# Only a title", ""),
+    ],
+)
+def test_a_summary_is_the_first_sentence_of_prose(card: str, summary: str) -> None:
+    assert summarise(card) == summary
+
+
+def test_a_long_summary_is_cut_at_a_word() -> None:
+    summary = summarise("# T\n\n" + "frogs " * 100)
+    assert summary.endswith("frogs…")
+    assert len(summary) <= MAX_SUMMARY
+
+
+def test_a_card_shows_its_own_pictures_and_no_others(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in (folder / "samples.png", tmp_path / "secret.png"):
+        Image.new("L", (2, 2)).save(file)
+    card = inline_pictures(
+        "![own](samples.png) ![away](https://example.com/a.png) ![up](../secret.png) ![gone](no.png)\n"
+        '<img src="https://example.com/b.png"> `<kept>`',
+        folder,
+    )
+    assert card.count("![") == card.count("data:image/png;base64,") == 1
+    assert "*away* *up* *gone*" in card
+    assert "example.com/a.png" not in card
+    assert "<img" not in card
+    assert "`<kept>`" in card
+
+
+def test_file_names_say_how_to_make_the_picture_again() -> None:
+    assert file_stem("digits", "7", 42, 1.0) == "digits_7_seed42"
+    assert file_stem("user/frogs", "", 3, 0.5) == "user-frogs_seed3_t0.5"
+    assert file_stem("digits", "../../etc", 1, 1.0) == "digits_etc_seed1"
+
+
+def test_the_grid_is_square_and_never_wider_than_a_thumb_can_hit() -> None:
+    assert [columns(count) for count in (1, 2, 4, 5, 16, 17, 64)] == [1, 2, 2, 3, 4, 5, 8]
+
+
+def test_an_unexpected_error_is_logged_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> None:
+        raise RuntimeError("/home/someone/secret")
+
+    with pytest.raises(Exception, match="went wrong on our side") as error:
+        guarded(broken, "broken")()
+    assert "secret" not in str(error.value)
+    assert "secret" in caplog.text
+
+
+def test_no_model_twice_and_not_none(model_folders: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match="no models to show"):
+        load_models([])
+    with pytest.raises(UserError, match="two models are called frogs"):
+        load_models([str(model_folders["frogs"])] * 2)
+    with pytest.raises(UserError, match="no such model"):
+        load_models(["no such model"])
+
+
+def test_a_model_goes_by_its_folder_s_name_with_a_sentence_from_its_card(model_folders: dict[str, Path]) -> None:
+    model = load_models([str(model_folders["digits"])])["digits"]
+    assert model.summary == "Handwritten digits in ten classes, for tests."
+    assert "license" not in model.card
+    assert "data:image/png;base64," in model.card
+
+
+def test_a_model_without_a_card_is_described_by_its_config(model_folders: dict[str, Path], tmp_path: Path) -> None:
+    import shutil
+
+    folder = shutil.copytree(model_folders["digits"], tmp_path / "bare")
+    (folder / "README.md").unlink()
+    model = load_models([str(folder)])["bare"]
+    assert model.summary == model.card == "Draws greyscale pictures of 32x32 pixels in 10 classes."
+
+
+@pytest.fixture(scope="module")
+def loaded(model_folders: dict[str, Path]) -> dict[str, Model]:
+    return load_models([str(folder) for folder in model_folders.values()])
+
+
+def test_another_model_keeps_a_class_that_it_knows_and_mends_the_rest(loaded: dict[str, Model]) -> None:
+    label, *others, _, _, address = switch(loaded, "digits", "two", 5, 4, 0.5)
+    assert (label["value"], others) == ("two", [5, 4, 0.5])
+    assert address == "?model=digits&label=two&seed=5&n=4&truncation=0.5"
+    label, *others, _, _, address = switch(loaded, "frogs", "two", None, 4, "x")
+    assert (label["value"], label["visible"], others) == ("", False, [0, 4, 1.0])
+    assert address == "?model=frogs&seed=0&n=4"
+
+
+def test_the_dice_show_what_they_rolled(loaded: dict[str, Model]) -> None:
+    seed, gallery, status, address = roll(loaded, "digits", "7", None, 2, 1.0)
+    assert 0 <= seed <= MAX_DICE
+    assert address == f"?model=digits&label=7&seed={seed}&n=2"
+    assert gallery["value"][1][1] == f"7 · seed {seed + 1}"
+    assert f"seeds {seed} to {seed + 1}" in status
+
+
+def test_seeds_and_classes_change_the_pixels(loaded: dict[str, Model]) -> None:
+    def pixels(*values: Any) -> bytes:
+        gallery, _, _ = show(loaded, *values)
+        return Path(gallery["value"][0][0]).read_bytes()
+
+    one = pixels("digits", "two", 5, 1, 1.0)
+    assert one == pixels("digits", "two", 5, 9, 1.0)
+    others = [pixels("digits", "two", 6, 1, 1.0), pixels("digits", "7", 5, 1, 1.0), pixels("digits", "two", 5, 1, 0.5)]
+    assert len({one, *others}) == 4
+
+
+def test_a_taken_port_is_one_clear_line(studio: str, model_folders: dict[str, Path]) -> None:
+    port = int(studio.rstrip("/").rsplit(":", 1)[1])
+    with pytest.raises(UserError, match=f"port {port} of 127.0.0.1 is taken"):
+        launch([str(model_folders["frogs"])], port=port, block=False)
+
+
+def test_files_are_cleaned_up(served: Any, studio: str) -> None:
+    from gradio_client import Client
+
+    Client(studio, verbose=False).predict(num_images=2, seed=123456, api_name="/generate")
+    files = {Path(file) for files in served.temp_file_sets for file in files}
+    made = {file for file in files if file.name in ("digits_zero_seed123456.png", "digits_one_seed123457.png")}
+    assert len(made) == 2
+    assert served.delete_cache == (app.HOUR, app.HOUR)
+    delete_files_created_by_app(served, None)
+    assert not any(file.exists() for file in made)

@@ -1,0 +1,187 @@
+"""`python -m training evaluate FOLDER`: measure a model folder against real pictures and write metrics.json into it.
+
+Every number stands beside its protocol: which extractor, how many samples, against which pictures of which split, and
+whether training saw those.
+"""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from ganhub.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganhub.pipeline import GANPipeline
+    from training.data import ImageData
+    from training.lens import Lens
+    from training.measures import Pictures
+    from training.recipe import Recipe
+
+MIN_IMAGES = 20
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a model folder against real pictures; writes metrics.json into it."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """A model folder, as `python -m training export` writes it."""
+    data: str
+    """The data set that the model was trained on: a folder or a Hub id."""
+    reference: str = ""
+    """Other real pictures to compare with, that training never saw; by default a split of --data."""
+    split: str = ""
+    """Split to compare with; by default "test" where there is one, else the one that was trained on."""
+    extractor: str = ""
+    """What makes features: a name or folder, inception:FILE, or none; by default the digit classifier, for digits."""
+    samples: int = 10_000
+    """Pictures to generate; conditional models cycle through their classes."""
+    seed: int = 0
+    """Sample i is drawn from seed + i; also the seed of every random choice of the metrics."""
+    truncation: float = 1.0
+    """0 to 2; anything but 1 measures another generator."""
+    device: str = "cpu"
+    """Where networks run: cpu, cuda, mps."""
+
+
+def run(options: Evaluate) -> dict[str, Any]:
+    """Measure, write FOLDER/metrics.json and its card, print a table. Returns what metrics.json holds.
+
+    Raises:
+        UserError: the model, the data or the extractor can't be used.
+    """
+    from ganhub.card import FACTS_FILE, write_card
+    from ganhub.pipeline import GANPipeline
+    from training.lens import open_lens
+    from training.measures import measure
+    from training.recipe import Recipe
+
+    if options.samples < MIN_IMAGES:
+        raise UserError(f"--samples must be at least {MIN_IMAGES}, got {options.samples}")
+    if not options.folder.is_dir():
+        raise UserError(f"{options.folder}: no such model folder; `python -m training export` writes one")
+    pipe = GANPipeline.from_pretrained(options.folder)
+    pipe(
+        num_images=1, seed=options.seed, truncation=options.truncation
+    )  # refuses these now, not after the data is read
+    recipe = dataclasses.replace(Recipe.load(options.folder / "recipe.json"), data=options.data)
+    train, real, split = read(options, recipe)
+    names = real.class_names or tuple(pipe.class_names)
+    lens = open_lens(options.extractor, recipe.channels, names, options.device)
+    pictures = gather(pipe, train, real, options)
+    measured = measure(pictures, pipe.class_names, lens, options.seed, options.device)
+    metrics = {"protocol": protocol(options, pictures, lens, split), **measured}
+    save(metrics, options.folder / "metrics.json")
+    if (options.folder / FACTS_FILE).exists():
+        write_card(options.folder)
+    print(table(metrics))
+    return metrics
+
+
+def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, str]":
+    """What the model was trained on, what to compare with, and the split that the latter is."""
+    from training.data import load_images
+    from training.references import split_names
+
+    source = options.reference or options.data
+    names = split_names(source)
+    split = options.split or ("test" if "test" in names else recipe.split)
+    train = load_images(recipe)
+    same = source == options.data and split == recipe.split
+    real = train if same else load_images(dataclasses.replace(recipe, data=source), split)
+    if len(real) < MIN_IMAGES:
+        raise UserError(f"{source}, split {split}: {len(real)} pictures, too few to compare with; need {MIN_IMAGES}")
+    return train, real, split
+
+
+def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: Evaluate) -> "Pictures":
+    import torch
+
+    from training.measures import Pictures
+
+    pipe.generator.to(options.device)
+    generated, labels = generate(pipe, options)
+    if generated.shape[1:] != real.images.shape[1:]:
+        sizes = f"{tuple(generated.shape[1:])}, its recipe says {tuple(real.images.shape[1:])}"
+        raise UserError(f"{options.folder}: the generator draws {sizes}; export the run again")
+    # neighbours in a data set are often of one class, and some metrics take the first so many
+    shuffled = [
+        data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(options.seed))]
+        for data in (real, train)
+    ]
+    return Pictures(generated, labels, *shuffled, trained_on=share_seen(*shuffled) > 0.5)
+
+
+def generate(pipe: "GANPipeline", options: Evaluate, chunk: int = 2048) -> "tuple[Tensor, Tensor | None]":
+    """uint8 samples (N, C, R, R) and the class of each, None when unconditional."""
+    import torch
+    from tqdm import tqdm
+
+    images, labels = [], []
+    for start in tqdm(range(0, options.samples, chunk), "generating", leave=False):
+        numbers = range(start, min(start + chunk, options.samples))
+        classes = [i % pipe.num_classes for i in numbers] if pipe.num_classes else None
+        seeds = [options.seed + i for i in numbers]
+        out = pipe(labels=classes, seed=seeds, truncation=options.truncation, output_type="pt")
+        images.append(out.images.mul(255).round().to(torch.uint8))
+        labels += classes or []
+    return torch.cat(images), torch.tensor(labels) if labels else None
+
+
+def share_seen(real: "Tensor", train: "Tensor") -> float:
+    """Share of the pictures that are, pixel for pixel, among the training pictures."""
+    known = {picture.numpy().tobytes() for picture in train}
+    return sum(picture.numpy().tobytes() in known for picture in real) / len(real)
+
+
+def protocol(options: Evaluate, pictures: "Pictures", lens: "Lens | None", split: str) -> dict[str, Any]:
+    from training.references import data_name, versions
+
+    return {
+        "extractor": lens.name if lens else "none (measures on pixels only)",
+        "extractor_sha256": lens.sha256 if lens else None,
+        "samples": len(pictures.generated),
+        "reference": {
+            "data": data_name(options.reference or options.data),
+            "split": split,
+            "count": len(pictures.real),
+            "trained_on": pictures.trained_on,
+        },
+        "seed": options.seed,
+        "truncation": options.truncation,
+        "versions": versions(),
+    }
+
+
+def save(metrics: dict[str, Any], file: Path) -> None:
+    aside = file.with_name(f".{file.name}")
+    aside.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    os.replace(aside, file)
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """The numbers for people, with the protocol above them."""
+    from ganhub.card import METRICS
+
+    used, reference = metrics["protocol"], metrics["protocol"]["reference"]
+    seen = "trained on" if reference["trained_on"] else "never trained on"
+    lines = [
+        f"{used['samples']:,} samples (seed {used['seed']}, truncation {used['truncation']:g}) against "
+        f"{reference['count']:,} of {reference['data']}, split {reference['split']}, {seen}",
+        f"features: {used['extractor']}",
+    ]
+    for name, (label, form, better) in METRICS.items():
+        if name in metrics:
+            lines.append(f"  {label:32} {metrics[name]:>10{form}}   {better}")
+    if "memorisation" in metrics:
+        lines.append(f"  {'Memorisation (distance ratio)':32} {metrics['memorisation']['ratio']:>10.2f}   about 1")
+    if counts := metrics.get("class_counts"):
+        lines.append("  Recognised as: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    return "\n".join(lines + [f"  {note}" for note in metrics["notes"]])

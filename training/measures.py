@@ -1,0 +1,108 @@
+"""Every measure that applies to a model's samples, as one flat table: what metrics.json holds beside the protocol."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.data import to_float
+from training.lens import Lens
+from training.metrics import (
+    class_counts,
+    conditional_accuracy,
+    density_coverage,
+    frechet_distance,
+    kernel_distance,
+    memorisation,
+    near_duplicates,
+    precision_recall,
+)
+from training.probes import sliced_wasserstein, two_sample_accuracy
+
+MIN_FID = 2048  # below this a covariance of 2,048 features is singular, and the bias larger than what is measured
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All that the metrics compare."""
+
+    generated: Tensor
+    """(N, C, R, R) uint8."""
+    labels: Tensor | None
+    """(N,) the classes that were asked for."""
+    real: Tensor
+    """(M, C, R, R) uint8, shuffled."""
+    train: Tensor
+    """(T, C, R, R) uint8, shuffled."""
+    trained_on: bool
+    """The real ones are, most of them, among those trained on."""
+
+
+def measure(pictures: Pictures, class_names: list[str], lens: Lens | None, seed: int, device: str) -> dict[str, Any]:
+    """All numbers, flat; and under "notes" what was left out and why."""
+    found: dict[str, Any] = {"notes": []}
+    seen = None
+    if lens:
+        real, _ = lens.look(pictures.real, device)
+        generated, predicted = lens.look(pictures.generated, device)
+        seen = real, generated
+        found |= compare(real, generated, seed, found["notes"])
+        if predicted is not None:
+            found |= classes(predicted, pictures.labels, class_names, lens)
+    else:
+        found["notes"].append("no extractor: FID, KID, precision, recall, density and coverage were not measured")
+    levels = sliced_wasserstein(pictures.real, pictures.generated, seed=seed)
+    found["swd"] = sum(levels.values()) / len(levels)
+    found["swd_per_level"] = {str(side): value for side, value in levels.items()}
+    test = two_sample_accuracy(pictures.real, pictures.generated, seed=seed, device=device)
+    found["two_sample_accuracy"], found["two_sample_accuracy_stderr"] = test
+    if lens and seen and not pictures.trained_on:
+        sets, space = (*seen, lens.look(pictures.train, device)[0]), "features"
+    else:  # an extractor may know the training pictures by heart and put them closer together than others
+        sets, space = tuple(flat(images) for images in (pictures.real, pictures.generated, pictures.train)), "pixels"
+    return found | copies(*sets, pictures.trained_on, space, found["notes"])
+
+
+def compare(real: Tensor, generated: Tensor, seed: int, notes: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    count = min(len(real), len(generated))
+    if count >= MIN_FID:
+        found["fid"] = frechet_distance(real, generated)
+    else:
+        notes.append(f"FID left out: it means nothing below {MIN_FID:,} pictures, here are {count:,}; see KID")
+    found["kid"], found["kid_stderr"] = kernel_distance(real, generated, seed=seed)
+    found["precision"], found["recall"] = precision_recall(real[:count], generated[:count])
+    found["density"], found["coverage"] = density_coverage(real[:count], generated[:count])
+    return found
+
+
+def classes(predicted: Tensor, labels: Tensor | None, class_names: list[str], lens: Lens) -> dict[str, Any]:
+    """How often each class was recognised; and whether it was the one asked for, where the extractor knows them all."""
+    found: dict[str, Any] = {
+        "class_counts": dict(zip(lens.class_names, class_counts(predicted, len(lens.class_names))))
+    }
+    if labels is not None and set(class_names) <= set(lens.class_names):
+        asked = torch.tensor([lens.class_names.index(name) for name in class_names])[labels]
+        found["conditional_accuracy"], per_class = conditional_accuracy(predicted, asked, len(lens.class_names))
+        named = zip(lens.class_names, per_class)
+        found["conditional_accuracy_per_class"] = {name: value for name, value in named if value is not None}
+    return found
+
+
+def copies(
+    real: Tensor, generated: Tensor, train: Tensor, trained_on: bool, space: str, notes: list[str]
+) -> dict[str, Any]:
+    """Whether samples repeat each other or the training set."""
+    found: dict[str, Any] = {"near_duplicates": near_duplicates(real, generated)}
+    against = "training pictures, each against all others" if trained_on else "the reference, never trained on"
+    distances = memorisation(generated, None if trained_on else real, train)
+    if distances["ratio"] is None:
+        notes.append("memorisation left out: most real pictures have an exact copy among those trained on")
+        return found
+    return found | {"memorisation": {"space": space, "held_back": against, "train_count": len(train), **distances}}
+
+
+def flat(images: Tensor) -> Tensor:
+    """Pixels as features: (N, C, R, R) uint8 -> (N, C R R) in [-1, 1]."""
+    return to_float(images.flatten(1))
