@@ -101,6 +101,24 @@ def export(arguments: list[str]) -> None:
     print(f"{folder}: written. Measure it with: python -m training evaluate {folder} --data DATA")
 
 
+def evaluate(arguments: list[str]) -> None:
+    from training import evaluate as command
+
+    command.run(parse(command.Evaluate, "evaluate", arguments))
+
+
+def extractor(arguments: list[str]) -> None:
+    from training import extractors
+
+    extractors.run(parse(extractors.Extractor, "extractor", arguments))
+
+
+def benchmark(arguments: list[str]) -> None:
+    from training import benchmark as command
+
+    command.run(parse(command.Benchmark, "benchmark", arguments))
+
+
 def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")

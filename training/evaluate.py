@@ -112,11 +112,11 @@ def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: 
         sizes = f"{tuple(generated.shape[1:])}, its recipe says {tuple(real.images.shape[1:])}"
         raise UserError(f"{options.folder}: the generator draws {sizes}; export the run again")
     # neighbours in a data set are often of one class, and some metrics take the first so many
-    shuffled = [
+    shuffled, seen = (
         data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(options.seed))]
         for data in (real, train)
-    ]
-    return Pictures(generated, labels, *shuffled, trained_on=share_seen(*shuffled) > 0.5)
+    )
+    return Pictures(generated, labels, shuffled, seen, trained_on=share_seen(shuffled, seen) > 0.5)
 
 
 def generate(pipe: "GANPipeline", options: Evaluate, chunk: int = 2048) -> "tuple[Tensor, Tensor | None]":
@@ -130,6 +130,7 @@ def generate(pipe: "GANPipeline", options: Evaluate, chunk: int = 2048) -> "tupl
         classes = [i % pipe.num_classes for i in numbers] if pipe.num_classes else None
         seeds = [options.seed + i for i in numbers]
         out = pipe(labels=classes, seed=seeds, truncation=options.truncation, output_type="pt")
+        assert isinstance(out.images, torch.Tensor)
         images.append(out.images.mul(255).round().to(torch.uint8))
         labels += classes or []
     return torch.cat(images), torch.tensor(labels) if labels else None

@@ -174,6 +174,7 @@ def learn_labels(network: "FeatureNet", data: "ImageData", options: Extractor) -
     from training.featurenet import distort, fit
 
     def loss(images: "Tensor", labels: "Tensor | None") -> "Tensor":
+        assert labels is not None
         logits = network(distort(images, options.shift, options.degrees, options.zoom))
         return functional.cross_entropy(logits, labels, label_smoothing=options.label_smoothing)
 
@@ -220,6 +221,7 @@ def accuracy(network: "FeatureNet", test: "ImageData", options: Extractor) -> di
     from training.featurenet import batched
     from training.metrics import conditional_accuracy
 
+    assert test.labels is not None
     predicted = batched(network, test.images, options.device).argmax(1)
     share, per_class = conditional_accuracy(predicted, test.labels, len(test.class_names))
     return {"accuracy": share, "accuracy_per_class": dict(zip(test.class_names, per_class))}

@@ -71,7 +71,7 @@ class FeatureNet(GANModule):
             Residual(width, 2 * width, 2),  # (B, 2 width, R/4, R/4)
             Residual(2 * width, feature_dim, 2),  # (B, feature_dim, R/8, R/8)
         )
-        self.head = nn.Linear(feature_dim, num_classes) if num_classes else nn.Identity()
+        self.head: nn.Module = nn.Linear(feature_dim, num_classes) if num_classes else nn.Identity()
         self.resolution, self.channels, self.feature_dim = resolution, channels, feature_dim
         self.class_names = tuple(class_names or ())
 
@@ -127,7 +127,7 @@ def fit(
         network: all that is trained; left in eval mode.
         loss: (images (B, C, R, R) in [-1, 1], labels (B,)) -> scalar.
     """
-    network.train().to(memory_format=torch.channels_last)
+    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, max(steps + 1, 10), pct_start=0.2)
     recent: deque[Tensor] = deque(maxlen=100)
@@ -140,7 +140,7 @@ def fit(
         recent.append(value.detach())
         if step % 50 == 0:
             bar.set_postfix(loss=f"{value.item():.3f}", refresh=False)
-    network.eval().to(memory_format=torch.contiguous_format)
+    network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return torch.stack(list(recent)).mean().item()
 
 

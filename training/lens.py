@@ -34,10 +34,10 @@ class Lens:
     def look(self, images: Tensor, device: str) -> tuple[Tensor, Tensor | None]:
         """uint8 images (N, C, R, R) -> features (N, F) and recognised class ids (N,), both on the CPU."""
         features = batched(self.network.features, images, device)
-        if not self.class_names:
+        if not self.class_names or not isinstance(self.network, FeatureNet):
             return features, None
         with torch.inference_mode():
-            return features, self.network.to("cpu").head(features).argmax(1)
+            return features, self.network.head(features.to(device)).argmax(1).cpu()
 
 
 def open_lens(name: str, channels: int, class_names: Sequence[str], device: str = "cpu") -> Lens | None:

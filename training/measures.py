@@ -58,10 +58,11 @@ def measure(pictures: Pictures, class_names: list[str], lens: Lens | None, seed:
     test = two_sample_accuracy(pictures.real, pictures.generated, seed=seed, device=device)
     found["two_sample_accuracy"], found["two_sample_accuracy_stderr"] = test
     if lens and seen and not pictures.trained_on:
-        sets, space = (*seen, lens.look(pictures.train, device)[0]), "features"
+        real, generated, train, space = *seen, lens.look(pictures.train, device)[0], "features"
     else:  # an extractor may know the training pictures by heart and put them closer together than others
-        sets, space = tuple(flat(images) for images in (pictures.real, pictures.generated, pictures.train)), "pixels"
-    return found | copies(*sets, pictures.trained_on, space, found["notes"])
+        real, generated, train = (flat(images) for images in (pictures.real, pictures.generated, pictures.train))
+        space = "pixels"
+    return found | copies(real, generated, train, pictures.trained_on, space, found["notes"])
 
 
 def compare(real: Tensor, generated: Tensor, seed: int, notes: list[str]) -> dict[str, Any]:

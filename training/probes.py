@@ -124,9 +124,14 @@ def two_sample_accuracy(
     side = math.ceil(real.shape[-1] / 8) * 8
     with seeded(seed):
         network = FeatureNet(side, real.shape[1], 2, width=16, feature_dim=64).to(device)
+
+        def loss(images: Tensor, labels: Tensor | None) -> Tensor:
+            assert labels is not None
+            return F.cross_entropy(network(images), labels)
+
         batches = Batches(train.to(device), min(64, count), seed)
         steps = max(MIN_STEPS, epochs * count // batches.batch_size)
-        fit(network, lambda x, y: F.cross_entropy(network(x), y), batches, steps, lr=2e-3)
+        fit(network, loss, batches, steps, lr=2e-3)
     predicted = batched(network, torch.cat([test_real, test_fake]), device).argmax(1)
     accuracy = (predicted == labels).double().mean().item()
     return accuracy, math.sqrt(accuracy * (1 - accuracy) / count)

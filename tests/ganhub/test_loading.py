@@ -42,7 +42,10 @@ CASES = {
     "index not JSON": (lambda f: (f / "model_index.json").write_text("{"), "not valid JSON"),
     "index a list": (lambda f: (f / "model_index.json").write_text("[]"), "expected a JSON object"),
     "foreign class": (lambda f: edit_json(f / "model_index.json", generator=["os", "system"]), "update ganhub"),
-    "unknown family": (lambda f: edit_json(f / "model_index.json", generator=["ganhub.models.x", "Generator"]), "dcgan"),
+    "unknown family": (
+        lambda f: edit_json(f / "model_index.json", generator=["ganhub.models.x", "Generator"]),
+        "dcgan",
+    ),
     "not a module of models": (
         lambda f: edit_json(f / "model_index.json", generator=["ganhub.models.base", "Generator"]),
         "update ganhub",

@@ -63,7 +63,7 @@ def test_output_types_agree():
     for pipe, mode, channels in ((PIPE, "L", 1), (RGB, "RGB", 3)):
         pil, pt, array = (pipe(2, output_type=kind).images for kind in ("pil", "pt", "np"))
         assert [picture.mode for picture in pil] == [mode] * 2
-        assert pt.shape == (2, channels, 16, 16) and pt.dtype == torch.float32 and 0 <= pt.min() and pt.max() <= 1
+        assert pt.shape == (2, channels, 16, 16) and pt.dtype == torch.float32 and pt.min() >= 0 and pt.max() <= 1
         assert np.array_equal(array, pt.permute(0, 2, 3, 1).numpy())
         pixels = np.stack([np.asarray(picture).reshape(16, 16, channels) for picture in pil])
         assert np.array_equal(pixels, np.rint(array * 255))

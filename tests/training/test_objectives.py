@@ -43,7 +43,7 @@ def test_the_losses_pull_apart(name):
     objective = OBJECTIVES[name]
     real, fake = torch.zeros(3, requires_grad=True), torch.zeros(3, requires_grad=True)
     objective.d_loss(real, fake).backward()
-    assert (real.grad < 0).all() and (fake.grad > 0).all() or name == "least_squares" and (real.grad < 0).all()
+    assert ((real.grad < 0).all() and (fake.grad > 0).all()) or (name == "least_squares" and (real.grad < 0).all())
     fake = torch.zeros(3, requires_grad=True)
     objective.g_loss(fake, torch.zeros(3)).backward()
     assert (fake.grad < 0).all()

@@ -44,7 +44,10 @@ def assert_same_run(a, b):
     ]
     for picture in (a / "samples").iterdir():
         assert picture.read_bytes() == (b / "samples" / picture.name).read_bytes()
-    logs = [[{k: v for k, v in line.items() if k != "images_per_second"} for line in read_log(r / "log.jsonl")] for r in (a, b)]
+    logs = [
+        [{k: v for k, v in line.items() if k != "images_per_second"} for line in read_log(r / "log.jsonl")]
+        for r in (a, b)
+    ]
     assert logs[0] == logs[1]
 
 
