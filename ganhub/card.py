@@ -55,7 +55,7 @@ class Facts:
 # metrics.json key -> (name, format, what is better)
 METRICS: dict[str, tuple[str, str, str]] = {
     "conditional_accuracy": ("Conditional accuracy", ".2%", "higher; a classifier finds the asked class"),
-    "fid": ("FID", ".2f", "lower"),
+    "fid": ("FID", ".4f", "lower"),
     "kid": ("KID", ".5f", "lower"),
     "precision": ("Precision", ".3f", "higher; samples look like data"),
     "recall": ("Recall", ".3f", "higher; the data's variety is covered"),
@@ -163,6 +163,7 @@ def _metrics(metrics: dict[str, Any]) -> str:
     ]
     parts = ["## Metrics", "\n".join(["| measure | value | better |", "| --- | --- | --- |", *rows])]
     parts += [_protocol(metrics["protocol"]), *_memorisation(metrics), *_per_class(metrics), *_compared(metrics)]
+    parts += [f"Note: {note}." for note in metrics.get("notes", [])]
     return "\n\n".join(parts)
 
 
@@ -187,9 +188,9 @@ def _memorisation(metrics: dict[str, Any]) -> list[str]:
     if not found:
         return []
     return [
-        f"Memorisation: the median distance from a sample to its nearest training image is "
-        f"{found['generated_to_train_median']:.3f}, that of real pictures outside the training set "
-        f"{found['held_back_to_train_median']:.3f} (ratio {found['ratio']:.2f}; copies would be far below 1)."
+        f"Memorisation, by {found['space']}: the median distance from a sample to its nearest training image is "
+        f"{found['generated_to_train_median']:.3f}; for real pictures ({found['held_back']}) it is "
+        f"{found['held_back_to_train_median']:.3f}. Ratio {found['ratio']:.2f}: copies would be far below 1."
     ]
 
 

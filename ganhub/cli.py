@@ -18,6 +18,8 @@ def generate(options: argparse.Namespace) -> None:
     from ganhub.images import grid
     from ganhub.pipeline import GANPipeline
 
+    if options.columns is not None and options.columns < 1:
+        raise UserError(f"--columns must be at least 1, got {options.columns}")
     pipe = GANPipeline.from_pretrained(options.model, revision=options.revision)
     labels = cycle(parse_labels(options.labels, pipe.class_names), options.num) if options.labels else None
     output = pipe(options.num, labels=labels, seed=options.seed, truncation=options.truncation)

@@ -76,7 +76,7 @@ def ganhub_loop(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> Ca
 
 
 def plain_loop(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> Callable[[], object]:
-    """The textbook step: a loader of float pictures, real and fake passes, `.item()` at every step. No tricks, no EMA."""
+    """The textbook step: a loader of float pictures, `.item()` at every step, no tricks, no EMA."""
     plain = dataclasses.replace(recipe, conditional=False)
     state = start_state(plain, data, accelerator)
     networks = [network.to(memory_format=torch.contiguous_format) for network in (state.generator, state.discriminator)]

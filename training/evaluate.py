@@ -45,6 +45,8 @@ class Evaluate:
     """Pictures to generate; conditional models cycle through their classes."""
     seed: int = 0
     """Sample i is drawn from seed + i; also the seed of every random choice of the metrics."""
+    compare: tuple[Path, ...] = ()
+    """Model folders measured under the same protocol, whose KID the card shows beside this one's."""
     truncation: float = 1.0
     """0 to 2; anything but 1 measures another generator."""
     device: str = "cpu"
@@ -77,7 +79,9 @@ def run(options: Evaluate) -> dict[str, Any]:
     lens = open_lens(options.extractor, recipe.channels, names, options.device)
     pictures = gather(pipe, train, real, options)
     measured = measure(pictures, pipe.class_names, lens, options.seed, options.device)
-    metrics = {"protocol": protocol(options, pictures, lens, split), **measured}
+    used = protocol(options, pictures, lens, split)
+    compared = {folder.resolve().name: read_kid(folder, used) for folder in options.compare}
+    metrics = {"protocol": used, **measured, **({"compared": compared} if compared else {})}
     save(metrics, options.folder / "metrics.json")
     if (options.folder / FACTS_FILE).exists():
         write_card(options.folder)
@@ -143,7 +147,8 @@ def share_seen(real: "Tensor", train: "Tensor") -> float:
 
 
 def protocol(options: Evaluate, pictures: "Pictures", lens: "Lens | None", split: str) -> dict[str, Any]:
-    from training.references import data_name, versions
+    from training.recipe import data_name
+    from training.references import versions
 
     return {
         "extractor": lens.name if lens else "none (measures on pixels only)",
@@ -159,6 +164,31 @@ def protocol(options: Evaluate, pictures: "Pictures", lens: "Lens | None", split
         "truncation": options.truncation,
         "versions": versions(),
     }
+
+
+def read_kid(folder: Path, used: dict[str, Any]) -> dict[str, float]:
+    """The KID of another model folder.
+
+    Raises:
+        UserError: it was not measured, or under another protocol.
+    """
+    file = folder / "metrics.json"
+    try:
+        metrics = json.loads(file.read_text())
+        different = [
+            key
+            for key in ("extractor_sha256", "reference", "samples", "truncation")
+            if metrics["protocol"][key] != used[key]
+        ]
+        if different:
+            raise UserError(
+                f"{file}: measured with another {different[0]}; evaluate it like this model to compare them"
+            )
+        return {"kid": metrics["kid"], "kid_stderr": metrics["kid_stderr"]}
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise UserError(
+            f"{folder}: has no KID to compare with; run `python -m training evaluate` on it first"
+        ) from error
 
 
 def save(metrics: dict[str, Any], file: Path) -> None:

@@ -89,7 +89,8 @@ def run(options: Extractor) -> dict[str, Any]:
     """
     from training.extractor_card import card
     from training.featurenet import FeatureNet, seeded
-    from training.references import data_name, versions
+    from training.recipe import data_name
+    from training.references import versions
 
     check(options)
     train, test, test_name = read(options)

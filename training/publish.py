@@ -13,7 +13,7 @@ import tyro
 from ganhub.card import Facts, save_facts, write_card
 from ganhub.errors import UserError
 from training.about import ABOUT, About
-from training.recipe import Recipe
+from training.recipe import Recipe, data_name
 
 SAMPLES_FILE = "samples.png"
 TRAINING_LOG_FILE = "training_log.jsonl"
@@ -96,12 +96,6 @@ def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> Non
 def portable(recipe: Recipe) -> Recipe:
     """Without the paths of this machine: local data is known by its folder's name."""
     return dataclasses.replace(recipe, data=data_name(recipe.data))
-
-
-def data_name(data: str) -> str:
-    """A Hub id as it is, a local path as its last part."""
-    path = Path(data).expanduser()
-    return path.resolve().name if path.exists() or path.is_absolute() or data.startswith(".") else data
 
 
 def facts(recipe: Recipe, options: Export, record: dict[str, Any], log: list[dict[str, float]]) -> Facts:

@@ -181,3 +181,9 @@ class Recipe:
         """What differs in a way that makes a resumed run another run: ["batch_size: 64 -> 32"]."""
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
         return [f"{k}: {theirs[k]} -> {v}" for k, v in mine.items() if k not in RESUMABLE and v != theirs[k]]
+
+
+def data_name(data: str) -> str:
+    """What a card may say: a Hub id as it is, a local path as its last part, never where it lies on this machine."""
+    path = Path(data).expanduser()
+    return path.resolve().name if path.exists() or path.is_absolute() or data.startswith(".") else data

@@ -35,11 +35,5 @@ def split_names(data: str) -> list[str]:
         return []
 
 
-def data_name(data: str) -> str:
-    """What a card may say: a Hub id, or the last part of a path, never where it lies on this machine."""
-    folder = Path(data).expanduser()
-    return folder.resolve().name if folder.exists() else data
-
-
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": torch.__version__, "ganhub": ganhub.__version__}

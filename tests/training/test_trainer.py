@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -251,7 +252,7 @@ def test_two_processes_train_one_model(recipe, tmp_path):
     (tmp_path / "run.py").write_text(code)
     dataclasses.replace(recipe, conditional=False).save(tmp_path / "recipe.json")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": os.getcwd()}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run([*command, str(tmp_path / "run.py")], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "ema-0").read_bytes() == (tmp_path / "ema-1").read_bytes()

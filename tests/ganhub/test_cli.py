@@ -1,0 +1,115 @@
+"""The `ganhub` command, run as a user runs it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from ganhub import UserError, cli
+
+
+def run(*arguments):
+    """In this process, which has torch loaded already; exit status and what went to stderr come back."""
+    sys.argv = ["ganhub", *map(str, arguments)]
+    cli.main()
+
+
+def fails(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        run(*arguments)
+    assert stop.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    return error
+
+
+def test_generate_writes_the_pipelines_pictures(model, pipe, tmp_path, capsys):
+    out = tmp_path / "out"
+    run("generate", model, "--labels", "0-2", "--num", 6, "--seed", 7, "--out", out)
+    assert "6 files written" in capsys.readouterr().out
+    names = [f"class{i % 3:03d}_seed{7 + i:06d}.png" for i in range(6)]
+    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+    for name, picture in zip(names, pipe(6, labels=[0, 1, 2, 0, 1, 2], seed=7).images, strict=True):
+        assert Image.open(out / name).tobytes() == picture.tobytes()
+
+
+def test_generate_writes_a_grid(model, tmp_path):
+    run("generate", model, "--num", 6, "--out", tmp_path / "a", "--grid-only", "--columns", 3)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["grid.png"]
+    assert Image.open(tmp_path / "a" / "grid.png").size == (3 * 18 - 2, 2 * 18 - 2)
+    run("generate", model, "--num", 2, "--out", tmp_path / "b", "--grid")
+    assert len(list((tmp_path / "b").iterdir())) == 3
+
+
+def test_generate_overwrites_nothing_unless_forced(model, tmp_path, capsys):
+    run("generate", model, "--num", 2, "--out", tmp_path)
+    first = tmp_path / "class000_seed000000.png"
+    first.write_bytes(b"mine")
+    (tmp_path / "class001_seed000001.png").unlink()
+    assert "is already there" in fails(capsys, "generate", model, "--num", 2, "--out", tmp_path)
+    assert first.read_bytes() == b"mine" and not (tmp_path / "class001_seed000001.png").exists()
+    run("generate", model, "--num", 2, "--out", tmp_path, "--force")
+    assert first.read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--labels", "0-9"], "a label must be a whole number from 0 to 2"),
+        (["--labels", "cat"], "'cat' is no class; its classes are zero, one, two"),
+        (["--labels", "2-1"], "an empty range"),
+        (["--num", "0"], "num_images must be"),
+        (["--num", "-3"], "num_images must be"),
+        (["--truncation", "9"], "truncation must be"),
+        (["--seed", "-1"], "a seed must be"),
+        (["--columns", "0", "--grid-only"], "--columns must be at least 1"),
+    ],
+)
+def test_bad_options_are_one_line(arguments, words, model, tmp_path, capsys):
+    assert words in fails(capsys, "generate", model, "--out", tmp_path / "out", *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_models_and_folders_that_are_files(tmp_path, model, capsys):
+    assert "no such model; known: " in fails(capsys, "info", "nonsense")
+    (tmp_path / "file").write_text("")
+    assert "can't be written" in fails(capsys, "generate", model, "--num", 1, "--out", tmp_path / "file" / "x")
+
+
+@pytest.mark.parametrize(
+    "text, labels",
+    [("7", [7]), ("0-3", [0, 1, 2, 3]), ("1,3,5-7", [1, 3, 5, 6, 7]), ("b,a", [1, 0]), ("2-in-1", [2])],
+)
+def test_labels(text, labels):
+    assert cli.parse_labels(text, ["a", "b", "2-in-1"]) == labels
+
+
+@pytest.mark.parametrize("text", ["", "a-", "-3", "x", "1,,2"])
+def test_labels_that_say_nothing(text):
+    with pytest.raises(UserError, match="--labels"):
+        cli.parse_labels(text, [])
+
+
+def test_info_says_what_a_model_is(model, capsys):
+    run("info", model)
+    text = capsys.readouterr().out
+    for words in ("dcgan", "16x16 grey", "zero, one, two", "not measured"):
+        assert words in text
+
+
+def modules_after(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_ganhub_or_asking_for_help_loads_nothing_heavy():
+    heavy = {"torch", "diffusers", "numpy", "PIL", "gradio", "huggingface_hub"}
+    assert not heavy & modules_after("import ganhub")
+    assert not heavy & modules_after("from ganhub import cli; cli.parser().format_help()")
+    assert "torch" in modules_after("from ganhub import GANPipeline")
+    done = subprocess.run([sys.executable, "-m", "ganhub", "--help"], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0 and "generate" in done.stdout

@@ -1,0 +1,89 @@
+"""What comes with the package loads, fits, and keeps its promises."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from PIL import Image
+
+from ganhub import GANPipeline, zoo_names
+from ganhub.card import write_card
+from ganhub.hub import ZOO
+from training.recipe import Recipe
+from training.runlog import sample_sheet
+
+
+def test_the_zoo_has_its_models():
+    assert {"digits", "frogs"} <= set(zoo_names())
+
+
+def test_the_zoo_is_small():
+    weights = list(ZOO.rglob("*.safetensors"))
+    assert sum(file.stat().st_size for file in weights) < 32 * 2**20
+    for name in zoo_names():
+        assert sum(file.stat().st_size for file in (ZOO / name).rglob("*.safetensors")) < 8 * 2**20
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_a_zoo_model_loads_with_its_discriminator_and_judges_its_own(name):
+    pipe = GANPipeline.from_pretrained(name, discriminator=True)
+    output = pipe(4, output_type="pt")
+    labels = torch.tensor(output.labels) if output.labels else None
+    with torch.inference_mode():
+        assert torch.isfinite(pipe.discriminator(output.images * 2 - 1, labels)).all()
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_the_sheet_in_a_card_is_what_the_model_draws(name):
+    sheet = sample_sheet(GANPipeline.from_pretrained(name).generator)
+    shipped = Image.open(ZOO / name / "samples.png")
+    assert shipped.size == sheet.size and shipped.mode == sheet.mode
+    differences = [abs(a - b) for a, b in zip(shipped.tobytes(), sheet.tobytes(), strict=True)]
+    assert max(differences) <= 1
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_a_card_is_complete_reproducible_and_its_code_runs(name, tmp_path):
+    folder = ZOO / name
+    text = (folder / "README.md").read_text()
+    card = ModelCard(text)
+    assert card.data.license and card.data.pipeline_tag and card.data.eval_results
+    for part in ("## How to use it", "## Training", "## Metrics", "Protocol:", "## Limits", "Terms of the data"):
+        assert part in text
+    assert "Not measured" not in text and "/work" not in text and "../" not in text
+    (tmp_path / "model").symlink_to(folder)
+    copy = tmp_path / "copy"
+    import shutil
+
+    shutil.copytree(folder, copy)
+    write_card(copy)
+    assert (copy / "README.md").read_bytes() == (folder / "README.md").read_bytes()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    check = "\nassert len(images) == 16 and images[0].size[0] == pipe.generator.config.resolution"
+    subprocess.run([sys.executable, "-c", code + check], check=True, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_recipe_and_metrics_of_a_zoo_model(name):
+    recipe = Recipe.load(ZOO / name / "recipe.json")
+    generator, discriminator = recipe.build(10)
+    pipe = GANPipeline.from_pretrained(name, discriminator=True)
+    assert dict(generator.config) == dict(pipe.generator.config)
+    assert dict(discriminator.config) == dict(pipe.discriminator.config)
+    metrics = json.loads((ZOO / name / "metrics.json").read_text())
+    assert metrics["protocol"]["samples"] >= 10_000 and metrics["kid_stderr"] >= 0
+
+
+def test_digits_draws_the_class_that_is_asked_for():
+    """A thousand samples, judged by the shipped classifier, which training never used."""
+    from training.featurenet import FeatureNet
+
+    output = GANPipeline.from_pretrained("digits")(1000, output_type="pt", seed=10**6)
+    judge = FeatureNet.from_pretrained(ZOO / "digit-classifier")
+    with torch.inference_mode():
+        found = judge(output.images * 2 - 1).argmax(1)
+    assert (found == torch.tensor(output.labels)).float().mean() >= 0.985

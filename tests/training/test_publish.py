@@ -1,0 +1,115 @@
+"""A run becomes a model folder: whole, portable, and measured."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ganhub import GANPipeline, UserError
+from training import checkpoint
+from training.presets import PRESETS
+from training.publish import Export, command, minutes, run
+from training.recipe import Recipe
+from training.trainer import train
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, picture_folder):
+    from tests.training.conftest import shrink
+
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    ema = train(shrink(PRESETS["digits"], picture_folder, channels=3, save_kimg=0.02), folder)
+    return folder, ema
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "fp32"])
+def test_the_folder_draws_what_the_run_drew(finished, dtype, tmp_path):
+    folder, ema = finished
+    out = run(Export(folder, tmp_path / "model", dtype=dtype))
+    pipe = GANPipeline.from_pretrained(out, discriminator=True)
+    assert pipe.class_names == ["dark", "light"]
+    z, labels = torch.randn(4, 8), torch.tensor([0, 1, 0, 1])
+    tolerance = 2e-2 if dtype == "fp16" else 1e-6
+    torch.testing.assert_close(pipe.generator(z, labels), ema(z, labels), atol=tolerance, rtol=0)
+    stored = load_file(out / "generator" / "diffusion_pytorch_model.safetensors")
+    floats = {value.dtype for value in stored.values() if value.is_floating_point()}
+    assert floats == {torch.float16 if dtype == "fp16" else torch.float32}
+
+
+def test_the_folder_is_complete_and_names_no_path_of_this_machine(finished, tmp_path, picture_folder):
+    out = run(Export(finished[0], tmp_path / "tiny"))
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    parts = {f"{part}/{file}" for part in ("generator", "discriminator") for file in ("config.json",)}
+    weights = {f"{part}/diffusion_pytorch_model.safetensors" for part in ("generator", "discriminator")}
+    texts = {"README.md", "card.json", "model_index.json", "recipe.json", "training_log.jsonl"}
+    assert names == parts | weights | texts | {"samples.png"}
+    for name in texts | parts:
+        assert str(picture_folder.parent) not in (out / name).read_text()
+    assert Recipe.load(out / "recipe.json").data == picture_folder.name
+    card = (out / "README.md").read_text()
+    assert "# tiny\n" in card and "Not measured yet" in card and 'from_pretrained("tiny")' in card
+    assert len((out / "training_log.jsonl").read_text().splitlines()) == 6
+
+
+def test_an_older_checkpoint_can_be_taken(finished, tmp_path):
+    folder, _ = finished
+    run(Export(folder, tmp_path / "old", checkpoint=5))
+    assert json.loads((tmp_path / "old" / "card.json").read_text())["kimg"] == pytest.approx(0.02)
+    with pytest.raises(UserError, match="no checkpoint of step 7; there are 5, 10"):
+        run(Export(folder, tmp_path / "x", checkpoint=7))
+
+
+def test_nothing_is_replaced_unless_asked_and_nothing_is_left_half_written(finished, tmp_path):
+    folder, _ = finished
+    with pytest.raises(UserError, match="not found"):
+        run(Export(tmp_path / "nowhere", tmp_path / "model"))
+    out = run(Export(folder, tmp_path / "model"))
+    with pytest.raises(UserError, match="is already there"):
+        run(Export(folder, out))
+    run(Export(folder, out, force=True, summary="Draws levels."))
+    assert "Draws levels." in (out / "README.md").read_text()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious.txt").write_text("x")
+    with pytest.raises(UserError, match="is already there"):
+        run(Export(folder, tmp_path / "mine", force=True))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "model"]
+
+
+def test_a_damaged_checkpoint_is_one_line(finished, tmp_path):
+    import shutil
+
+    broken = tmp_path / "run"
+    shutil.copytree(finished[0], broken, symlinks=True)
+    weights = checkpoint.find(broken) / "ema.safetensors"
+    weights.write_bytes(weights.read_bytes()[:50])
+    with pytest.raises(UserError, match="000010: damaged"):
+        run(Export(broken, tmp_path / "model"))
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_command_in_a_card_gives_the_recipe_again(tmp_path):
+    from training.__main__ import Train, parse
+
+    recipe = dataclasses.replace(
+        PRESETS["frogs"],
+        data="user/cats",
+        kimg=12.5,
+        flip=False,
+        classes=(),
+        augment=(),
+        penalties={"r1": 0.1},
+        discriminator={"width": 8, "norm": "none"},
+        betas=(0.0, 0.9),
+    )
+    words = re.split(r"\s+", command(recipe))
+    assert words[:5] == ["python", "-m", "training", "train", "frogs"]
+    parsed = parse(Train, "train frogs", words[5:], default=Train(PRESETS["frogs"], tmp_path))
+    assert parsed.recipe == recipe
+
+
+def test_minutes_leave_interruptions_out():
+    log = [{"kimg": 6.0, "images_per_second": 100.0}, {"kimg": 12.0, "images_per_second": 50.0}]
+    assert minutes(log) == pytest.approx(1.0 + 2.0)
