@@ -169,7 +169,7 @@ def _metrics(metrics: dict[str, Any]) -> str:
 
 def _error(metrics: dict[str, Any], name: str) -> str:
     error = metrics.get(f"{name}_stderr")
-    return "" if error is None else f" ± {error:.5f}"
+    return "" if error is None else f" ± {format(error, METRICS[name][1])}"
 
 
 def _protocol(protocol: dict[str, Any]) -> str:

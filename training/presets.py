@@ -54,7 +54,7 @@ frogs = Recipe(
     augment=("translation",),
     batch_size=32,
     d_lr=3e-4,
-    kimg=200.0,
+    kimg=250.0,
     ema_kimg=5.0,
 )
 
