@@ -195,9 +195,10 @@ def _memorisation(metrics: dict[str, Any]) -> list[str]:
 
 
 def _per_class(metrics: dict[str, Any]) -> list[str]:
-    accuracies = metrics.get("conditional_accuracy_per_class")
+    accuracies, counts = metrics.get("conditional_accuracy_per_class"), metrics.get("class_counts")
     if not accuracies:
-        return []
+        seen = ", ".join(f"{name} {count:,}" for name, count in (counts or {}).items() if count)
+        return [f"The extractor, which also classifies, takes the samples for: {seen}."] if counts else []
     head = "| class | " + " | ".join(accuracies) + " |"
     rule = "| --- |" + " --- |" * len(accuracies)
     return [f"{head}\n{rule}\n| accuracy | " + " | ".join(f"{value:.1%}" for value in accuracies.values()) + " |"]
