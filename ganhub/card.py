@@ -16,6 +16,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from ganhub.errors import UserError
+from ganhub.files import read_object, write_text
 
 FACTS_FILE = "card.json"
 METRICS_FILE = "metrics.json"
@@ -74,20 +75,19 @@ def write_card(folder: Path) -> None:
         UserError: card.json or recipe.json is missing or incomplete.
     """
     try:
-        facts = Facts(**json.loads((folder / FACTS_FILE).read_text()))
-        recipe = json.loads((folder / "recipe.json").read_text())
-        generator = json.loads((folder / "generator" / "config.json").read_text())
+        facts = Facts(**read_object(folder / FACTS_FILE))
+        recipe, generator = read_object(folder / "recipe.json"), read_object(folder / "generator" / "config.json")
     except FileNotFoundError as error:
         raise UserError(f"{folder}: no {Path(error.filename).name}, so no card; export the run again") from error
-    except (TypeError, json.JSONDecodeError) as error:
+    except TypeError as error:
         raise UserError(f"{folder / FACTS_FILE}: not the facts of a card ({error})") from error
     file = folder / METRICS_FILE
-    metrics = json.loads(file.read_text()) if file.exists() else {}
-    (folder / CARD_FILE).write_text(render(facts, recipe, generator, metrics))
+    metrics = read_object(file) if file.exists() else {}
+    write_text(folder / CARD_FILE, render(facts, recipe, generator, metrics))
 
 
 def save_facts(facts: Facts, folder: Path) -> None:
-    (folder / FACTS_FILE).write_text(json.dumps(dataclasses.asdict(facts), indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / FACTS_FILE, json.dumps(dataclasses.asdict(facts), indent=2, ensure_ascii=False) + "\n")
 
 
 def render(facts: Facts, recipe: dict[str, Any], generator: dict[str, Any], metrics: dict[str, Any]) -> str:

@@ -1,27 +1,32 @@
 """The `ganhub` command. Heavy imports wait until a command needs them, so that `ganhub --help` answers at once."""
 
 import argparse
-import json
 import logging
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ganhub import __version__
 from ganhub.errors import UserError
 
+MAX_LABEL = 10**6  # what no model has; a range up to here is small enough to list
+
 
 def generate(options: argparse.Namespace) -> None:
     """Write pictures of a model as PNG files, as one grid, or both."""
     from ganhub.images import grid
-    from ganhub.pipeline import GANPipeline
+    from ganhub.pipeline import MAX_IMAGES, GANPipeline
 
     if options.columns is not None and options.columns < 1:
         raise UserError(f"--columns must be at least 1, got {options.columns}")
     pipe = GANPipeline.from_pretrained(options.model, revision=options.revision)
-    labels = cycle(parse_labels(options.labels, pipe.class_names), options.num) if options.labels else None
+    labels = None
+    if options.labels is not None:
+        chosen = parse_labels(options.labels, pipe.class_names)
+        labels = [chosen[i % len(chosen)] for i in range(min(max(options.num, 0), MAX_IMAGES))]
     output = pipe(options.num, labels=labels, seed=options.seed, truncation=options.truncation)
     pictures = {} if options.grid_only else {file_name(output, i): image for i, image in enumerate(output.images)}
     if options.grid or options.grid_only:
@@ -37,7 +42,7 @@ def parse_labels(text: str, names: list[str]) -> list[int]:
         first, dash, last = part.partition("-")
         if part in names:
             labels.append(names.index(part))
-        elif first.isdecimal() and (last.isdecimal() or not dash):
+        elif first.isdecimal() and (last.isdecimal() or not dash) and int(last or first) <= MAX_LABEL:
             labels.extend(range(int(first), int(last or first) + 1))
         else:
             known = f"; its classes are {', '.join(names)}" if names else ""
@@ -49,24 +54,22 @@ def parse_labels(text: str, names: list[str]) -> list[int]:
     return labels
 
 
-def cycle(labels: list[int], count: int) -> list[int]:
-    return [labels[i % len(labels)] for i in range(max(count, 0))]
-
-
 def file_name(output: Any, i: int) -> str:
     label = f"class{output.labels[i]:03d}_" if output.labels else ""
     return f"{label}seed{output.seeds[i]:06d}.png"
 
 
 def write_pictures(pictures: dict[str, Any], folder: Path, force: bool) -> None:
-    """All of them, or none where a file is in the way."""
+    """All of them, or none where a file is in the way; no file is left half written."""
+    from ganhub.files import write_aside
+
     taken = [name for name in pictures if (folder / name).exists()]
     if taken and not force:
         raise UserError(f"{folder / taken[0]}: is already there ({len(taken)} such); use --force to overwrite")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, picture in pictures.items():
-            picture.save(folder / name)
+            write_aside(folder / name, partial(picture.save, format="PNG"))
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({error.strerror or error})") from error
 
@@ -80,7 +83,7 @@ def info(options: argparse.Namespace) -> None:
     folder = resolve(options.model, options.revision)
     pipe = GANPipeline.from_pretrained(folder)
     config = pipe.generator.config
-    facts, metrics = (read_json(folder / name) for name in (FACTS_FILE, METRICS_FILE))
+    facts, metrics = (read_if_there(folder / name) for name in (FACTS_FILE, METRICS_FILE))
     channels = "grey" if config.channels == 1 else "RGB"
     lines = {
         "model": options.model,
@@ -90,11 +93,11 @@ def info(options: argparse.Namespace) -> None:
         "latent": config.latent_dim,
         "classes": ", ".join(pipe.class_names) or "none (unconditional)",
         "parameters": f"{pipe.generator.num_parameters():,} in the generator",
-        "trained": f"{facts['kimg']:,.0f} kimg on {facts['data']}" if facts else "(no card)",
+        "trained": f"{facts.get('kimg', '?')} kimg on {facts.get('data', '?')}" if facts else "(no card)",
         "licence": facts.get("license", "(no card)"),
     }
     for name, (label, form, _) in METRICS.items():
-        if metrics.get(name) is not None:
+        if isinstance(metrics.get(name), int | float):
             lines[label] = format(metrics[name], form)
     if not metrics:
         lines["metrics"] = "not measured"
@@ -102,11 +105,13 @@ def info(options: argparse.Namespace) -> None:
     print("\n".join(f"{name:{width}}  {value}" for name, value in lines.items()))
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_if_there(file: Path) -> dict[str, Any]:
+    from ganhub.files import read_object
+
     try:
-        return json.loads(file.read_text()) if file.exists() else {}
-    except json.JSONDecodeError as error:
-        raise UserError(f"{file}: not valid JSON; download or export it again") from error
+        return read_object(file)
+    except FileNotFoundError:
+        return {}
 
 
 def app(options: argparse.Namespace) -> None:
@@ -144,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
     add_model(add("info", info, "say what a model is: classes, size, metrics"))
     command = add("app", app, "start the studio in the browser")
     command.add_argument("models", nargs="*", metavar="MODEL", help="models to show (default: the embedded ones)")
-    command.add_argument("--port", type=int, default=7860, help="default 7860")
+    command.add_argument("--port", type=int, help="default: GRADIO_SERVER_PORT, else 7860")
     return top
 
 

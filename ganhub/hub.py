@@ -3,12 +3,13 @@
 import re
 from pathlib import Path
 
-from ganhub.errors import UserError
+from ganhub.errors import UserError, first_line
 
 ZOO = Path(__file__).parent / "zoo"
 INDEX_FILE = "model_index.json"
-HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
-WANTED = ("*.json", "*.jsonl", "README.md", "samples.png", "generator/*.safetensors")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+WEIGHTS = "{}/diffusion_pytorch_model.safetensors"
+TEXTS = (INDEX_FILE, "*/config.json", "card.json", "metrics.json", "recipe.json", "README.md", "samples.png")
 
 
 def zoo_names() -> list[str]:
@@ -30,11 +31,14 @@ def resolve(name: str | Path, revision: str | None = None, discriminator: bool =
     text = str(name)
     if text in zoo_names():
         return ZOO / text
-    folder = Path(text).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists():
-        raise UserError(f"{text}: is a file; give the model folder that holds {INDEX_FILE}")
+    try:
+        folder = Path(text).expanduser()
+        if folder.is_dir():
+            return folder
+        if folder.exists():
+            raise UserError(f"{text}: is a file; give the model folder that holds {INDEX_FILE}")
+    except (OSError, RuntimeError):  # too long for a path, or ~ of nobody
+        pass
     if not HUB_ID.fullmatch(text):
         raise UserError(
             f"{text}: no such model; known: {', '.join(zoo_names())}, a folder, or a Hub id such as user/repo"
@@ -47,14 +51,18 @@ def download(repo: str, revision: str | None, discriminator: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
-    patterns = [*WANTED, *(["discriminator/*.safetensors"] if discriminator else [])]
+    parts = ["generator", "discriminator"] if discriminator else ["generator"]
+    patterns = [*TEXTS, *map(WEIGHTS.format, parts)]
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
+    except HFValidationError as error:
+        raise UserError(f"{repo}: not a Hub id ({first_line(error)})") from error
     except RevisionNotFoundError as error:
         raise UserError(f"{repo}: has no revision {revision!r} on the Hub") from error
     except RepositoryNotFoundError as error:
@@ -64,5 +72,4 @@ def download(repo: str, revision: str | None, discriminator: bool) -> Path:
             f"{repo}: the Hub can't be reached and the model isn't in the cache; try again online"
         ) from error
     except (HfHubHTTPError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{repo}: the download failed ({reason}); try again") from error
+        raise UserError(f"{repo}: the download failed ({first_line(error)}); try again") from error

@@ -1,6 +1,6 @@
 """Latents in, pictures out."""
 
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ganhub import hub
 from ganhub.errors import UserError
+from ganhub.files import read_object
 from ganhub.images import to_pil, to_unit
 from ganhub.latents import MAX_SEED, sample, truncate
 from ganhub.models import ARCHITECTURES
@@ -22,6 +23,7 @@ from ganhub.models.base import Discriminator, GANModule, Generator
 
 Network = TypeVar("Network", bound=GANModule)
 
+NAME = re.compile(r"\S(.{0,98}\S)?")  # of a class
 MAX_IMAGES = 4096
 MAX_TRUNCATION = 2.0
 
@@ -206,19 +208,13 @@ def read_index(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: missing, or not a JSON object.
     """
-    file = folder / hub.INDEX_FILE
-    if not file.is_file():
+    try:
+        return read_object(folder / hub.INDEX_FILE)
+    except FileNotFoundError as error:
         raise UserError(
             f"{folder}: no {hub.INDEX_FILE} here; expected a model folder with safetensors, "
             "as `python -m training export` writes it (pickles are never read)"
-        )
-    try:
-        index = json.loads(file.read_text())
-    except ValueError as error:
-        raise UserError(f"{file}: not valid JSON; download or export it again") from error
-    if not isinstance(index, dict):
-        raise UserError(f"{file}: expected a JSON object, got {type(index).__name__}")
-    return index
+        ) from error
 
 
 def find_class(index: dict[str, Any], part: str, base: type[Network], folder: Path) -> type[Network]:
@@ -238,9 +234,11 @@ def check_class_names(index: dict[str, Any], generator: Generator, folder: Path)
     names = index.get("class_names")
     if names is None:
         return None
-    if not isinstance(names, list) or len(names) != generator.config.num_classes or not all(map(_is_text, names)):
+    usable = isinstance(names, list) and all(isinstance(name, str) and NAME.fullmatch(name) for name in names)
+    if not usable or len(set(names)) != len(names) or len(names) != generator.config.num_classes:
         raise UserError(
-            f"{folder / hub.INDEX_FILE}: class_names must name each of {generator.config.num_classes} classes"
+            f"{folder / hub.INDEX_FILE}: class_names must name each of {generator.config.num_classes} classes, "
+            "no two alike, in one line of 1 to 100 characters"
         )
     return names
 
@@ -249,10 +247,6 @@ def _convert(images: Tensor, output_type: str) -> list[Image.Image] | np.ndarray
     if output_type == "pil":
         return to_pil(images)
     return to_unit(images) if output_type == "pt" else to_unit(images).permute(0, 2, 3, 1).numpy()
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 def _is_int(value: Any) -> TypeGuard[int]:

@@ -6,7 +6,9 @@ Every command is a dataclass whose fields are its options; what it does is a fun
 import json
 import logging
 import os
+import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,14 +18,6 @@ import tyro
 from ganhub.errors import UserError
 from training.presets import PRESETS
 from training.recipe import Recipe
-
-COMMANDS = {
-    "train": "train a GAN: python -m training train PRESET --data DATA --run-dir DIR",
-    "export": "turn a run into a model folder with its card",
-    "evaluate": "measure a model folder against real pictures",
-    "extractor": "train the feature network or classifier that the metrics use",
-    "benchmark": "images per second of a recipe, beside the plain loop",
-}
 
 
 def pairs_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
@@ -86,7 +80,9 @@ def train(arguments: list[str]) -> None:
     try:
         run(options.recipe, options.run_dir, options.resume)
     except Interrupted as stop:
-        again = f"python -m training train {name} {' '.join(rest)}" + ("" if options.resume else " --resume")
+        again = shlex.join(
+            ["python", "-m", "training", "train", name, *rest, *([] if options.resume else ["--resume"])]
+        )
         print(f"{stop}; saved. Go on with: {again}", file=sys.stderr)
         sys.exit(128 + stop.signum)
     print(
@@ -119,19 +115,31 @@ def benchmark(arguments: list[str]) -> None:
     command.run(parse(command.Benchmark, "benchmark", arguments))
 
 
+COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "train": (train, "train a GAN: python -m training train PRESET --data DATA --run-dir DIR"),
+    "export": (export, "turn a run into a model folder with its card"),
+    "evaluate": (evaluate, "measure a model folder against real pictures"),
+    "extractor": (extractor, "train the feature network or classifier that the metrics use"),
+    "benchmark": (benchmark, "images per second of a recipe, beside the plain loop"),
+}
+
+
 def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     name, *arguments = sys.argv[1:] or ["--help"]
     if name not in COMMANDS:
-        commands = "\n".join(f"  {command:10} {text}" for command, text in COMMANDS.items())
+        commands = "\n".join(f"  {command:10} {text}" for command, (_, text) in COMMANDS.items())
         print(f"usage: python -m training COMMAND ...\n\n{commands}\n\nCOMMAND --help says more.")
         sys.exit(0 if name in ("-h", "--help") else 2)
     try:
-        globals()[name](arguments)
+        COMMANDS[name][0](arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; nothing after the last checkpoint was saved", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the cards of the named presets say about their data; `export` takes these as defaults."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -15,31 +16,34 @@ class About:
     """Under which terms the data may be used."""
     limits: str
     """What it can't do, and what it was never tested on."""
+    data_names: tuple[str, ...] = ()
+    """Hub ids and folder names under which this data set goes; a run on other data needs a card of its own."""
     data_id: str = ""
     """Hub id of the data set, if it has one."""
     license: str = "mit"
     """Licence of the weights, as the Hub spells it."""
 
 
-MNIST = {
+MNIST: dict[str, Any] = {
     "data": "MNIST: Y. LeCun, C. Cortes and C. Burges, The MNIST database of handwritten digits; 60,000 images.",
     "data_terms": "usually given as CC BY-SA 3.0 (LeCun and Cortes).",
+    "data_names": ("mnist", "ylecun/mnist"),
     "data_id": "ylecun/mnist",
 }
 
 ABOUT: dict[str, About] = {
     "digits": About(
-        summary="Draws handwritten digits of the class you ask for, 32x32 grey pixels, learnt from MNIST.",
+        summary="Handwritten digits of the class you ask for: MNIST at 32x32, grey.",
         limits="Digits in the style of MNIST only: centred, white on black, upright. Some samples are malformed, and a "
         "few show another digit than the one asked for (see the per-class accuracy). Not for testing or training a "
         "digit reader that matters: the samples carry the quirks of the model as well as those of the data.",
         **MNIST,
     ),
     "frogs": About(
-        summary="Draws small frogs, 32x32 RGB pixels, learnt from the frog pictures of CIFAR-10.",
-        data="CIFAR-10, class frog (4,500 images): A. Krizhevsky, Learning Multiple Layers of Features from Tiny "
-        "Images, 2009.",
+        summary="Small frogs in colour: CIFAR-10 at 32x32.",
+        data="CIFAR-10, class frog: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.",
         data_terms="no licence is stated; the pictures were collected from the web (Tiny Images): research use.",
+        data_names=("cifar10", "uoft-cs/cifar10"),
         data_id="uoft-cs/cifar10",
         limits="A small model of few images: expect the colours, pose and setting of a frog more often than its "
         "anatomy. Not for anything but play and study.",

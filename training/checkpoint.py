@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 import ganhub
-from ganhub.errors import UserError
+from ganhub.errors import UserError, first_line
+from ganhub.files import read_object
 from ganhub.models.base import Discriminator, Generator
 from training.clock import Clock
 from training.recipe import Recipe
@@ -53,7 +54,8 @@ class TrainState:
 
 def folders(run_dir: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
-    return sorted(path for path in (run_dir / "checkpoints").glob("[0-9]*") if path.is_dir())
+    found = [path for path in (run_dir / "checkpoints").glob("*") if path.name.isdecimal() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name))
 
 
 def save(run_dir: Path, state: TrainState, accelerator: Accelerator, keep: int) -> Path:
@@ -66,7 +68,8 @@ def save(run_dir: Path, state: TrainState, accelerator: Accelerator, keep: int) 
     aside = final.with_name(f".{final.name}.partial")
     try:
         if accelerator.is_main_process:
-            shutil.rmtree(aside, ignore_errors=True)
+            for stopped in final.parent.glob(".*.partial"):
+                discard(stopped)
             aside.mkdir(parents=True)
         accelerator.wait_for_everyone()
         _save_tensors(random_state(), aside / f"rng-{accelerator.process_index}.safetensors")
@@ -76,9 +79,17 @@ def save(run_dir: Path, state: TrainState, accelerator: Accelerator, keep: int) 
         if accelerator.is_main_process:
             _publish(aside, final, keep)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
+        discard(aside)
         raise UserError(f"{final}: can't be written ({error}); free the disk and go on with --resume") from error
     return final
+
+
+def discard(path: Path) -> None:
+    """Remove what a stopped save left, a folder or a link."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(state: TrainState, folder: Path) -> None:
@@ -141,9 +152,13 @@ def find(run_dir: Path, step: int | None = None) -> Path:
 
 def read_record(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / "state.json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{folder}: damaged ({error}); delete it to go on from the checkpoint before it") from error
+        return read_object(folder / "state.json")
+    except (OSError, UserError) as error:
+        raise damaged(folder, error) from error
+
+
+def damaged(folder: Path, error: BaseException) -> UserError:
+    return UserError(f"{folder}: damaged ({first_line(error)}); delete it to go on from the checkpoint before it")
 
 
 def load_networks(folder: Path, recipe: Recipe, num_classes: int) -> tuple[Generator, Discriminator]:
@@ -157,7 +172,7 @@ def load_networks(folder: Path, recipe: Recipe, num_classes: int) -> tuple[Gener
         generator.load_state_dict(load_file(folder / "ema.safetensors"))
         discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{folder}: damaged or another recipe's ({str(error).splitlines()[0]})") from error
+        raise damaged(folder, error) from error
     return generator.eval(), discriminator.eval()
 
 
@@ -179,23 +194,28 @@ def load(run_dir: Path, state: TrainState, accelerator: Accelerator) -> None:
         for name, optimizer in state.optimizers().items():
             join_optimizer(optimizer, load_file(folder / f"{name}.safetensors"), record["optimizers"][name])
         rng = load_file(folder / f"rng-{accelerator.process_index}.safetensors")
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{folder}: damaged ({reason}); delete it to go on from the checkpoint before it") from error
-    state.clock.load_state_dict(record["clock"])
-    set_random_state(rng)
+        state.clock.load_state_dict(record["clock"])
+        set_random_state(rng)
+    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
+        raise damaged(folder, error) from error
 
 
 def random_state() -> dict[str, Tensor]:
     """torch's generators: all that the training loop draws from."""
     state = {"cpu": torch.get_rng_state()}
-    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    if torch.backends.mps.is_available():
+        state["mps"] = torch.mps.get_rng_state()
+    return state
 
 
 def set_random_state(state: dict[str, Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
+    if "mps" in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["mps"])
 
 
 def split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ganhub.errors import UserError
+from ganhub.errors import UserError, first_line
 from training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 PREPARATION = "1"  # part of every cache key: raise it when `prepare` gives other pixels
 IMAGE_COLUMNS = ("image", "img", "picture", "pixels")
+INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+LABEL_TYPES = ("string", "large_string", "bool", *INTEGERS)
 LABEL_COLUMNS = ("label", "labels", "class", "fine_label", "character")
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -123,11 +125,20 @@ def load_images(recipe: Recipe, split: str | None = None) -> ImageData:
             f"{recipe.data}: no classes to condition on; add class subfolders, --label-column or --no-conditional"
         )
     rows, labels, names = keep_classes(rows, labels, names, recipe)
-    from datasets import Image as ImageFeature
-
-    rows = rows.cast_column(image_column, ImageFeature(decode=False)).select_columns([image_column])
+    rows = encoded(rows, image_column, recipe)
     digest = content_digest(rows, image_column, labels, recipe)
     return cached(digest, names) or decode(rows, image_column, labels, names, digest, recipe)
+
+
+def encoded(rows: "Dataset", column: str, recipe: Recipe) -> "Dataset":
+    """Only the column of pictures, as bytes or paths that `prepare` decodes."""
+    import datasets
+
+    feature = rows.features[column]
+    try:
+        return rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+    except Exception as error:  # whatever pyarrow has for a type that holds no picture
+        raise UserError(f"{recipe.data}: column {column!r} has no pictures (it holds {feature})") from error
 
 
 def open_dataset(recipe: Recipe, split: str) -> "Dataset":
@@ -135,16 +146,24 @@ def open_dataset(recipe: Recipe, split: str) -> "Dataset":
 
     if not recipe.data:
         raise UserError("no data given; use --data with a folder of parquet files or pictures, or a Hub data set id")
-    folder = Path(recipe.data).expanduser()
-    if not folder.exists() and not HUB_ID.fullmatch(recipe.data):
+    folder = existing(recipe.data)
+    if not folder and not HUB_ID.fullmatch(recipe.data):
         raise UserError(f"{recipe.data}: no such folder, and not a Hub data set id (user/name)")
-    if folder.is_dir() and not any(folder.iterdir()):
+    if folder and folder.is_dir() and not any(folder.iterdir()):
         raise UserError(f"{recipe.data}: the folder is empty")
     try:
-        return datasets.load_dataset(str(folder) if folder.exists() else recipe.data, split=split)
+        return datasets.load_dataset(str(folder or recipe.data), split=split)
     except Exception as error:  # datasets raises a dozen unrelated types here, Hub errors included
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{recipe.data}, split {split!r}: cannot be read as a data set ({reason})") from error
+
+
+def existing(path: str) -> Path | None:
+    try:
+        folder = Path(path).expanduser()
+        return folder if folder.exists() else None
+    except (OSError, RuntimeError):  # too long for a path, or ~ of nobody
+        return None
 
 
 def find_column(rows: "Dataset", wanted: str, feature: str, usual: tuple[str, ...]) -> str | None:
@@ -162,11 +181,20 @@ def read_labels(rows: "Dataset", recipe: Recipe) -> tuple[np.ndarray | None, tup
     column = find_column(rows, recipe.label_column, "ClassLabel", LABEL_COLUMNS)
     if column is None:
         return None, ()
-    values = np.asarray(rows[column])
-    if type(rows.features[column]).__name__ == "ClassLabel":
-        return values.astype(np.int64), tuple(rows.features[column].names)
-    names, ids = np.unique(values, return_inverse=True)
-    return ids.astype(np.int64), tuple(str(name) for name in names)
+    feature = rows.features[column]
+    if type(feature).__name__ != "ClassLabel" and getattr(feature, "dtype", "") not in LABEL_TYPES:
+        raise UserError(f"{recipe.data}: column {column!r} has no classes (it holds {feature}); choose another one")
+    values = rows[column][:]
+    if type(feature).__name__ == "ClassLabel":
+        ids = np.array([-1 if value is None else value for value in values], dtype=np.int64)
+        if ids.max(initial=0) >= len(feature.names):
+            raise UserError(
+                f"{recipe.data}: column {column!r} has class {ids.max()}, but only {len(feature.names)} names"
+            )
+        return ids, tuple(feature.names)
+    known = sorted({value for value in values if value is not None})
+    number = {value: i for i, value in enumerate(known)}
+    return np.array([number.get(value, -1) for value in values], dtype=np.int64), tuple(map(str, known))
 
 
 def keep_classes(
@@ -179,6 +207,8 @@ def keep_classes(
         return rows, None, ()
     if unknown := [name for name in recipe.classes if name not in names]:
         raise UserError(f"{recipe.data}: no class {unknown[0]!r}; it has {', '.join(names)}")
+    if len(set(recipe.classes)) != len(recipe.classes):
+        raise UserError(f"--classes {' '.join(recipe.classes)}: names a class twice")
     kept = recipe.classes or names
     number = np.full(len(names) + 1, -1)  # the last entry serves label -1
     number[[names.index(name) for name in kept]] = np.arange(len(kept))
@@ -217,13 +247,23 @@ def prepare(content: bytes, resolution: int, channels: int) -> np.ndarray | None
     """Encoded bytes -> (C, R, R) uint8: upright, centred square, Lanczos. None for what is no picture."""
     try:
         with Image.open(io.BytesIO(content)) as file:
-            picture = ImageOps.exif_transpose(file).convert("L" if channels == 1 else "RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            picture = flatten(ImageOps.exif_transpose(file)).convert("L" if channels == 1 else "RGB")
+    except Exception:  # a damaged file makes Pillow's readers raise nearly anything
         return None
     if picture.size != (resolution, resolution):
         picture = ImageOps.fit(picture, (resolution, resolution), Image.Resampling.LANCZOS)
     pixels = np.asarray(picture)
     return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
+
+
+def flatten(picture: Image.Image) -> Image.Image:
+    """8 bits a channel and nothing to see through: 16-bit grey is scaled, transparency becomes white."""
+    if picture.mode.startswith("I"):
+        return Image.fromarray((np.asarray(picture, dtype=np.float32) / 257).round().clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture
 
 
 def decode(

@@ -6,14 +6,15 @@ whether training saw those.
 
 import dataclasses
 import json
-import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ganhub.errors import UserError
+from ganhub.errors import UserError, first_line
+from ganhub.files import read_object, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from training.recipe import Recipe
 
 MIN_IMAGES = 20
+ROOM = 2**16  # bytes; metrics.json and the card need less
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ def run(options: Evaluate) -> dict[str, Any]:
     """Measure, write FOLDER/metrics.json and its card, print a table. Returns what metrics.json holds.
 
     Raises:
-        UserError: the model, the data or the extractor can't be used.
+        UserError: the model, the data, the extractor or the device can't be used, or the folder can't be written.
     """
-    from ganhub.card import FACTS_FILE, write_card
     from ganhub.pipeline import GANPipeline
+    from training.featurenet import check_device
     from training.lens import open_lens
     from training.measures import measure
     from training.recipe import Recipe
@@ -69,6 +71,8 @@ def run(options: Evaluate) -> dict[str, Any]:
         raise UserError(f"--samples must be at least {MIN_IMAGES}, got {options.samples}")
     if not options.folder.is_dir():
         raise UserError(f"{options.folder}: no such model folder; `python -m training export` writes one")
+    check_writable(options.folder)
+    check_device(options.device)
     pipe = GANPipeline.from_pretrained(options.folder)
     pipe(
         num_images=1, seed=options.seed, truncation=options.truncation
@@ -78,15 +82,22 @@ def run(options: Evaluate) -> dict[str, Any]:
     names = real.class_names or tuple(pipe.class_names)
     lens = open_lens(options.extractor, recipe.channels, names, options.device)
     pictures = gather(pipe, train, real, options)
-    measured = measure(pictures, pipe.class_names, lens, options.seed, options.device)
     used = protocol(options, pictures, lens, split)
     compared = {folder.resolve().name: read_kid(folder, used) for folder in options.compare}
+    measured = measure(pictures, pipe.class_names, lens, options.seed, options.device)
     metrics = {"protocol": used, **measured, **({"compared": compared} if compared else {})}
-    save(metrics, options.folder / "metrics.json")
-    if (options.folder / FACTS_FILE).exists():
-        write_card(options.folder)
-    print(table(metrics))
+    print(table(metrics))  # first, so that a disk that filled up meanwhile doesn't take the numbers
+    save(metrics, options.folder)
     return metrics
+
+
+def check_writable(folder: Path) -> None:
+    """Measuring may take an hour: refuse now what can't be written then."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".") as probe:
+            probe.write(bytes(ROOM))
+    except OSError as error:
+        raise UserError(f"{folder}: can't be written ({first_line(error)}); nothing was measured") from error
 
 
 def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, str]":
@@ -120,7 +131,7 @@ def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: 
         data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(options.seed))]
         for data in (real, train)
     )
-    return Pictures(generated, labels, shuffled, seen, trained_on=share_seen(shuffled, seen) > 0.5)
+    return Pictures(generated, labels, shuffled, seen, share_trained_on=round(share_seen(shuffled, seen), 4))
 
 
 def generate(pipe: "GANPipeline", options: Evaluate, chunk: int = 2048) -> "tuple[Tensor, Tensor | None]":
@@ -159,6 +170,7 @@ def protocol(options: Evaluate, pictures: "Pictures", lens: "Lens | None", split
             "split": split,
             "count": len(pictures.real),
             "trained_on": pictures.trained_on,
+            "share_trained_on": pictures.share_trained_on,
         },
         "seed": options.seed,
         "truncation": options.truncation,
@@ -174,27 +186,35 @@ def read_kid(folder: Path, used: dict[str, Any]) -> dict[str, float]:
     """
     file = folder / "metrics.json"
     try:
-        metrics = json.loads(file.read_text())
-        different = [
-            key
-            for key in ("extractor_sha256", "reference", "samples", "truncation")
-            if metrics["protocol"][key] != used[key]
-        ]
-        if different:
+        metrics = read_object(file)
+        theirs, ours = comparable(metrics["protocol"]), comparable(used)
+        if different := [key for key in ours if theirs[key] != ours[key]]:
             raise UserError(
                 f"{file}: measured with another {different[0]}; evaluate it like this model to compare them"
             )
         return {"kid": metrics["kid"], "kid_stderr": metrics["kid_stderr"]}
-    except (OSError, KeyError, json.JSONDecodeError) as error:
+    except (FileNotFoundError, KeyError, TypeError) as error:
         raise UserError(
             f"{folder}: has no KID to compare with; run `python -m training evaluate` on it first"
         ) from error
 
 
-def save(metrics: dict[str, Any], file: Path) -> None:
-    aside = file.with_name(f".{file.name}")
-    aside.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-    os.replace(aside, file)
+def comparable(protocol: dict[str, Any]) -> dict[str, Any]:
+    """What two models must have in common; the exact share of known pictures depends on what each was trained on."""
+    same = {key: protocol[key] for key in ("extractor_sha256", "samples", "truncation")}
+    return same | {"reference": {key: protocol["reference"][key] for key in ("data", "split", "count", "trained_on")}}
+
+
+def save(metrics: dict[str, Any], folder: Path) -> None:
+    """metrics.json and, where the folder has the facts for one, the card."""
+    from ganhub.card import FACTS_FILE, METRICS_FILE, write_card
+
+    try:
+        write_text(folder / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+        if (folder / FACTS_FILE).exists():
+            write_card(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be written ({first_line(error)}); the numbers are above") from error
 
 
 def table(metrics: dict[str, Any]) -> str:
@@ -202,7 +222,8 @@ def table(metrics: dict[str, Any]) -> str:
     from ganhub.card import METRICS
 
     used, reference = metrics["protocol"], metrics["protocol"]["reference"]
-    seen = "trained on" if reference["trained_on"] else "never trained on"
+    share = reference["share_trained_on"]
+    seen = f"{share:.2%} of them trained on" if share else "never trained on"
     lines = [
         f"{used['samples']:,} samples (seed {used['seed']}, truncation {used['truncation']:g}) against "
         f"{reference['count']:,} of {reference['data']}, split {reference['split']}, {seen}",

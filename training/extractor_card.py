@@ -2,8 +2,10 @@
 
 import dataclasses
 import shlex
+from pathlib import Path
 from typing import Any
 
+from ganhub.hub import ZOO
 from training.extractors import Extractor
 from training.featurenet import FeatureNet
 
@@ -23,6 +25,22 @@ def command(options: Extractor, data: str) -> str:
     return shlex.join(words)
 
 
+def usage(options: Extractor, folder: Path) -> str:
+    """Python that runs as it stands, once FOLDER is put in; a network of the zoo is found by itself."""
+    zoo, name = "", '"FOLDER"'
+    if folder.parent == ZOO.resolve():
+        zoo, name = "from ganhub.hub import ZOO\n", f'ZOO / "{folder.name}"'
+    shape = f"{options.channels}, {options.resolution}, {options.resolution}"
+    return f"""```python
+import torch
+
+{zoo}from training.featurenet import FeatureNet
+
+network = FeatureNet.from_pretrained({name})
+logits = network(torch.zeros(1, {shape}))  # images (B, {options.channels}, R, R) in [-1, 1]
+```"""
+
+
 def card(options: Extractor, network: FeatureNet, metrics: dict[str, Any]) -> str:
     """README.md: what it is, what it learnt from, how well it does on what it never saw."""
     test, train = metrics["test"], metrics["train"]
@@ -33,7 +51,9 @@ def card(options: Extractor, network: FeatureNet, metrics: dict[str, Any]) -> st
     key = "accuracy" if classes else "retrieval_accuracy"
     found = f"{metrics[key]:.2%} " + ("accuracy" if classes else f"retrieval among {metrics['retrieval_among']} images")
     weights = sum(value.numel() for value in network.parameters())
-    used = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
+    versions = metrics["versions"]
+    used = f"ganhub {versions['ganhub']}, torch {versions['torch']}, Python {versions['python']}"
+    folder = options.out.resolve()
     colour = "grey" if options.channels == 1 else "RGB"
     return f"""---
 license: {options.license}
@@ -41,7 +61,7 @@ library_name: ganhub
 tags: [feature-extraction, image-classification]
 ---
 
-# {options.out.resolve().name}
+# {folder.name}
 
 A small residual network for {options.resolution}x{options.resolution} {colour} pictures; it {task}. Made to measure
 generated pictures: its {options.feature_dim} pooled activations are the features that FID, KID, precision and recall
@@ -57,11 +77,9 @@ weights; {used}.
 {command(options, test["data"])}
 ```
 
-```python
-from training.featurenet import FeatureNet
+`--data` is a folder that holds this data set, or its Hub id.
 
-logits = FeatureNet.from_pretrained("FOLDER")(images)  # images (B, {options.channels}, R, R) in [-1, 1]
-```
+{usage(options, folder)}
 
 Limits: it knows pictures like those above and nothing else; it answers with one of its classes whatever it is shown.
 

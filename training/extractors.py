@@ -8,11 +8,12 @@ the projection head is thrown away. Ours is small: no blur, batches of a few hun
 
 import dataclasses
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganhub.errors import UserError
+from ganhub.errors import UserError, first_line
 from training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -85,14 +86,15 @@ def run(options: Extractor) -> dict[str, Any]:
     """Train, measure on pictures that training never saw, and write the folder. Returns what metrics.json holds.
 
     Raises:
-        UserError: the data or the sizes won't do.
+        UserError: the data, the sizes, the device or the folder won't do.
     """
-    from training.extractor_card import card
-    from training.featurenet import FeatureNet, seeded
+    from training.featurenet import FeatureNet, check_device, seeded
     from training.recipe import data_name
     from training.references import versions
 
     check(options)
+    check_device(options.device)
+    check_out(options.out)
     train, test, test_name = read(options)
     supervised = train.labels is not None
     names = list(train.class_names) if supervised else None
@@ -107,7 +109,7 @@ def run(options: Extractor) -> dict[str, Any]:
                 names,
             ).to(options.device)
         except (ValueError, RuntimeError) as error:
-            raise UserError(str(error).splitlines()[0]) from error
+            raise UserError(first_line(error)) from error
         (learn_labels if supervised else learn_views)(network, train, options)
         measured = (accuracy if supervised else retrieval)(network, test, options)
     network = network.to("cpu")
@@ -118,9 +120,7 @@ def run(options: Extractor) -> dict[str, Any]:
         "seed": options.seed,
         "versions": versions(),
     }
-    network.save_pretrained(options.out)
-    (options.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    (options.out / "README.md").write_text(card(options, network, metrics))
+    save(options, network, metrics)
     return metrics
 
 
@@ -130,8 +130,32 @@ def check(options: Extractor) -> None:
             raise UserError(f"--{name.replace('_', '-')} must be above 0, got {getattr(options, name)}")
     if options.batch_size < 2:
         raise UserError("--batch-size must be at least 2, batch norm needs neighbours")
-    if options.out.is_file():
-        raise UserError(f"{options.out}: is a file; --out must be a folder")
+
+
+def check_out(out: Path) -> None:
+    """The folder can be made when training is done: it is new or empty, and its parent can be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        out.rmdir()
+    except OSError as error:
+        raise UserError(f"{out}: can't be written ({error.strerror or error}); give a new folder as --out") from error
+
+
+def save(options: Extractor, network: "FeatureNet", metrics: dict[str, Any]) -> None:
+    """Write the folder aside and rename it, so that it is there whole or not at all."""
+    from safetensors import SafetensorError
+
+    from training.extractor_card import card
+
+    try:
+        with tempfile.TemporaryDirectory(dir=options.out.parent) as parent:
+            aside = Path(parent, "extractor")
+            network.save_pretrained(aside)
+            (aside / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+            (aside / "README.md").write_text(card(options, network, metrics), encoding="utf-8")
+            aside.rename(options.out)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{options.out}: can't be written ({first_line(error)}); mend that and train again") from error
 
 
 def read(options: Extractor) -> "tuple[ImageData, ImageData, str]":

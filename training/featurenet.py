@@ -13,6 +13,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ganhub.errors import UserError, first_line
 from ganhub.models.base import GANModule, check_sizes
 from training.data import Batches, to_float
 
@@ -157,3 +158,14 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+def check_device(device: str) -> None:
+    """
+    Raises:
+        UserError: there is no such device here.
+    """
+    try:
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # an AssertionError without CUDA, a RuntimeError for a name that torch doesn't know
+        raise UserError(f"--device {device}: can't be used here ({first_line(error)}); try cpu") from error

@@ -2,17 +2,18 @@
 
 import dataclasses
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+from safetensors import SafetensorError
 
 from ganhub.card import Facts, save_facts, write_card
-from ganhub.errors import UserError
+from ganhub.errors import UserError, first_line
 from training.about import ABOUT, About
+from training.presets import PRESETS
 from training.recipe import Recipe, data_name
 
 SAMPLES_FILE = "samples.png"
@@ -40,6 +41,8 @@ class Export:
     """One sentence for the card; named presets have one."""
     license: str = ""
     """Licence of the weights."""
+    data_citation: str = ""
+    """Name and citation of the data set."""
     data_terms: str = ""
     """Under which terms the data may be used."""
     limits: str = ""
@@ -64,10 +67,10 @@ def run(options: Export) -> Path:
             aside = Path(parent, "model")
             write_model(recipe, folder, options, aside)
             if options.out.exists():
-                shutil.rmtree(options.out)
+                options.out.rename(Path(parent, "old"))  # goes with the temporary folder
             aside.rename(options.out)
-    except OSError as error:
-        raise UserError(f"{options.out}: can't be written ({error.strerror or error})") from error
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{options.out}: can't be written ({first_line(error)}); mend that and export again") from error
     return options.out
 
 
@@ -100,13 +103,15 @@ def portable(recipe: Recipe) -> Recipe:
 
 def facts(recipe: Recipe, options: Export, record: dict[str, Any], log: list[dict[str, float]]) -> Facts:
     data = data_name(recipe.data)
-    nothing = About(f"A small GAN trained on {data}.", f"{data}.", UNSAID, UNSAID, license="other")
-    about = ABOUT.get(recipe.name, nothing)
+    about = About(f"A small GAN trained on {data}.", f"{data}.", UNSAID, UNSAID, license="other")
+    known = ABOUT.get(recipe.name)
+    if known and data in known.data_names and recipe.classes == PRESETS[recipe.name].classes:
+        about = known
     return Facts(
         name=options.name or options.out.resolve().name,
         summary=options.summary or about.summary,
         license=options.license or about.license,
-        data=about.data,
+        data=options.data_citation or about.data,
         data_terms=options.data_terms or about.data_terms,
         data_id=about.data_id,
         limits=options.limits or about.limits,
@@ -120,8 +125,6 @@ def facts(recipe: Recipe, options: Export, record: dict[str, Any], log: list[dic
 
 def command(recipe: Recipe) -> str:
     """What to type to train this recipe again: the preset and what differs from it."""
-    from training.presets import PRESETS
-
     preset = PRESETS.get(recipe.name, Recipe())
     words = [f"python -m training train {recipe.name} --data {data_name(recipe.data)} --run-dir runs/{recipe.name}"]
     for item in dataclasses.fields(recipe):

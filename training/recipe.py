@@ -2,18 +2,21 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ganhub.errors import UserError
+from ganhub.files import read_object, write_text
 
 if TYPE_CHECKING:
     from ganhub.models.base import Discriminator, Generator
 
 # What may differ between a run and its resumption: where it ends and what is written on the way, never what is learnt.
 # `data` is here because a folder may move; its content is compared instead.
+MAX_SEED = 2**31  # leaves room for a seed of its own for each process
 RESUMABLE = frozenset({"data", "kimg", "log_kimg", "sample_kimg", "save_kimg", "keep_checkpoints"})
 
 
@@ -104,6 +107,8 @@ class Recipe:
         """
         from ganhub.models import ARCHITECTURES
 
+        if self.arch not in ARCHITECTURES:
+            raise UserError(f"recipe {self.name}: arch has no {self.arch!r}; known: {', '.join(ARCHITECTURES)}")
         family = ARCHITECTURES[self.arch]
         shared = {
             "resolution": self.resolution,
@@ -142,8 +147,17 @@ class Recipe:
                     raise UserError(f"recipe {self.name}: {name} has no {value!r}; known: {', '.join(registry)}")
         positive = ("kimg", "batch_size", "d_steps", "g_lr", "d_lr", "penalty_every", "latent_dim", "keep_checkpoints")
         for name in (*positive, "log_kimg", "sample_kimg", "save_kimg"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"recipe {self.name}: {name} must be above 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"recipe {self.name}: {name} must be above 0 and finite, got {getattr(self, name)}")
+        for weight in self.penalties.values():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise UserError(f"recipe {self.name}: a penalty's weight must be a number from 0, got {weight!r}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise UserError(f"recipe {self.name}: betas must lie in [0, 1), got {self.betas}")
+        if not 0 <= self.ema_kimg < math.inf:
+            raise UserError(f"recipe {self.name}: ema_kimg must be 0 or more, got {self.ema_kimg}")
+        if not 0 <= self.seed < MAX_SEED:
+            raise UserError(f"recipe {self.name}: seed must be from 0 to {MAX_SEED - 1}, got {self.seed}")
         if self.batch_size < 2:
             raise UserError(f"recipe {self.name}: batch_size must be at least 2, batch norm needs neighbours")
         with torch.device("meta"):  # without memory: only to see what the arguments make
@@ -156,7 +170,7 @@ class Recipe:
         return self
 
     def save(self, file: Path) -> None:
-        file.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        write_text(file, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, file: Path) -> Self:
@@ -166,7 +180,7 @@ class Recipe:
             UserError: missing, not JSON, or with fields that this version doesn't know.
         """
         try:
-            values = json.loads(file.read_text())
+            values = read_object(file)
             names = {item.name for item in dataclasses.fields(cls)}
             if unknown := values.keys() - names:
                 raise UserError(f"{file}: unknown field {min(unknown)}; written by another version of ganhub")
@@ -174,7 +188,7 @@ class Recipe:
             return cls(**{**values, **lists})
         except FileNotFoundError as error:
             raise UserError(f"{file}: not found; is {file.parent} a run or a model folder?") from error
-        except (AttributeError, TypeError, json.JSONDecodeError) as error:
+        except TypeError as error:
             raise UserError(f"{file}: not a recipe ({error})") from error
 
     def changes_from(self, other: Self) -> list[str]:

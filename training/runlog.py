@@ -2,9 +2,9 @@
 
 import json
 import math
-import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ganhub.errors import UserError
+from ganhub.files import write_aside, write_text
 from ganhub.images import grid, to_pil
 from ganhub.latents import sample
 from ganhub.models.base import Generator
@@ -108,7 +109,7 @@ class RunLog:
             return
         sheet = sample_sheet(generator)
         file.parent.mkdir(exist_ok=True)
-        save_image(sheet, file)
+        write_aside(file, partial(sheet.save, format="PNG"))  # whole, or it would count as written
         pixels = np.asarray(sheet.convert("RGB"))[None]
         for tracker in self.accelerator.trackers:
             tracker.log_images({"samples": pixels}, step=clock.images, dataformats="NHWC")
@@ -123,13 +124,6 @@ def sample_sheet(generator: Generator, rows: int = 8) -> Image.Image:
     z = sample(range(rows * columns), config.latent_dim).to(device)
     labels = torch.arange(len(z), device=device) % config.num_classes if config.num_classes else None
     return grid(to_pil(generator(z, labels)), columns)
-
-
-def save_image(picture: Image.Image, file: Path) -> None:
-    """Aside and renamed, so that a stopped run leaves no half picture that later counts as written."""
-    aside = file.with_name(f".{file.name}")
-    picture.save(aside, format="PNG")
-    os.replace(aside, file)
 
 
 def read_log(file: Path) -> list[dict[str, float]]:
@@ -149,6 +143,4 @@ def forget_after(file: Path, kimg: float) -> None:
     """Drop what a killed run logged after its last checkpoint: the resumed run logs it again."""
     lines = [line for line in read_log(file) if line["kimg"] <= kimg]
     if file.exists():
-        aside = file.with_name(f".{file.name}")
-        aside.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        os.replace(aside, file)
+        write_text(file, "".join(json.dumps(line) + "\n" for line in lines))

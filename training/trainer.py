@@ -46,12 +46,18 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generato
         log_with="tensorboard",
         project_config=ProjectConfiguration(logging_dir=str(run_dir)),
     )
+    check_folder(recipe, run_dir, resume)
     with accelerator.main_process_first():  # it fills the cache that the others read
-        claim_folder(recipe, run_dir, resume, accelerator.is_main_process)
         data = load_images(recipe).to(accelerator.device)
     state = start_state(recipe, data, accelerator)
     if resume:
         checkpoint.load(run_dir, state, accelerator)
+    with writing_to(run_dir):
+        if accelerator.is_main_process:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            recipe.save(run_dir / RECIPE_FILE)
+        if not resume:  # so that a run can be resumed from its first moment on
+            checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
     batches = Batches(data, recipe.batch_size, recipe.seed, recipe.flip)
     step = make_step(recipe, state, batches, accelerator)
     clock = state.clock
@@ -89,22 +95,14 @@ def writing_to(run_dir: Path) -> Iterator[None]:
         raise UserError(f"{run_dir}: can't be written ({reason}); mend that and go on with --resume") from error
 
 
-def claim_folder(recipe: Recipe, run_dir: Path, resume: bool, write: bool) -> None:
-    """Make a new run's folder, or check that an old one holds this very run."""
-    file = run_dir / RECIPE_FILE
+def check_folder(recipe: Recipe, run_dir: Path, resume: bool) -> None:
+    """A new run needs a folder without one, a resumed run the folder of this very recipe."""
     if resume:
-        if changes := recipe.changes_from(Recipe.load(file)):
-            raise UserError(
-                f"{run_dir}: resuming would change {'; '.join(changes)}; use the old values or a new folder"
-            )
+        if changes := recipe.changes_from(Recipe.load(run_dir / RECIPE_FILE)):
+            listed = "; ".join(changes)
+            raise UserError(f"{run_dir}: resuming would change {listed}; use the old values or a new folder")
     elif checkpoint.folders(run_dir):
         raise UserError(f"{run_dir}: already holds a run; go on with --resume, or give another --run-dir")
-    if write:
-        try:
-            run_dir.mkdir(parents=True, exist_ok=True)
-            recipe.save(file)
-        except OSError as error:
-            raise UserError(f"{run_dir}: can't be written ({error.strerror}); give another --run-dir") from error
 
 
 def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> TrainState:
@@ -142,8 +140,10 @@ def make_step(
             real, labels = batches.at(clock.images + recipe.batch_size * accelerator.process_index)
             labels = labels if recipe.conditional else None
             penalise = (clock.steps * recipe.d_steps + i) % recipe.penalty_every == 0
-            stats |= d_step(recipe, state, accelerator, augment, real, labels, penalise)
+            for name, value in d_step(recipe, state, accelerator, augment, real, labels, penalise).items():
+                stats[name] = stats[name] + value if name in stats else value
             clock.images += images_per_step
+        stats = {name: value / recipe.d_steps for name, value in stats.items()}
         stats |= g_step(recipe, state, accelerator, augment, real, labels)
         clock.steps += 1
         update_ema(state.ema, state.generator, ema_decay(recipe, clock, images_per_step * recipe.d_steps))

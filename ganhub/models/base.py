@@ -7,25 +7,27 @@ Shapes and ranges, everywhere in this project:
     images   (B, C, R, R)     float in [-1, 1]; C is 1 or 3
     logits   (B,)             float, unbounded; larger means "more real"
 
-A model is a diffusers ModelMixin whose `__init__` signature is its config.json. diffusers loads leniently (a missing
-weight is a warning, a missing file falls back to a pickle), so `from_pretrained` here compares the file with the model
-first, key by key, and reads nothing but safetensors.
+A model is a diffusers ModelMixin whose `__init__` signature is its config.json. diffusers saves it, but is a lenient
+loader (a missing weight is a warning, a missing file falls back to a pickle, an index file sends it elsewhere), so
+`from_pretrained` here reads one safetensors file, and compares it with the model key by key before taking any memory.
 """
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
-from ganhub.errors import UserError
+from ganhub.errors import UserError, first_line
+from ganhub.files import read_object
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+DTYPES = ("F16", "BF16", "F32", "I64")  # I64 counts batch norm's batches
 MAX_WIDTH = 4096  # channels of one layer; a config that asks for more is refused before any memory is taken
 
 
@@ -35,30 +37,28 @@ class GANModule(ModelMixin, ConfigMixin):
     config_name = CONFIG_FILE
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, subfolder: str = "", **kwargs: Any) -> Self:
+    def from_pretrained(cls, folder: str | Path, subfolder: str = "", torch_dtype: torch.dtype = torch.float32) -> Self:
         """Load from a local folder (`ganhub.hub.resolve` turns a name into one), in eval mode.
 
         Args:
             folder: where config.json and diffusion_pytorch_model.safetensors are.
             subfolder: a folder inside it, e.g. "generator".
-            **kwargs: passed on to diffusers' ModelMixin.from_pretrained, e.g. `torch_dtype`.
+            torch_dtype: of the weights in memory, whatever it is in the file.
 
         Raises:
             UserError: a file is missing or damaged, a key is missing, unexpected or of another shape, the config is
                 not this class's, or a weight is not finite.
         """
         folder = Path(folder, subfolder)
-        check_weights(cls, read_config(folder, cls), folder)
-        try:
-            model = super().from_pretrained(folder, use_safetensors=True, **kwargs)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"{folder}: cannot be loaded ({_first_line(error)}); download or export it again"
-            ) from error
+        config = read_config(folder, cls)
+        check_weights(cls, config, folder)
+        file = folder / WEIGHTS_FILE
+        model = cls(**config)
+        model.load_state_dict(load_file(file), strict=True)
         for key, value in model.state_dict().items():
             if not torch.isfinite(value).all():
-                raise UserError(f"{folder / WEIGHTS_FILE}: {key} has NaN or infinite values; use another checkpoint")
-        return model.eval()
+                raise UserError(f"{file}: {key} has NaN or infinite values; use another checkpoint")
+        return nn.Module.to(model, torch_dtype).eval()
 
 
 class Generator(GANModule):
@@ -88,16 +88,12 @@ class Discriminator(GANModule):
 def read_config(folder: Path, cls: type[GANModule]) -> dict[str, Any]:
     """The constructor arguments in `folder`/config.json, or a UserError that names what is wrong with them."""
     file = folder / CONFIG_FILE
-    if not file.is_file():
-        raise UserError(
-            f"{folder}: no {CONFIG_FILE} here; expected a model folder written by `python -m training export`"
-        )
     try:
-        config = json.loads(file.read_text())
-    except ValueError as error:
-        raise UserError(f"{file}: not valid JSON ({error}); download or export it again") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{file}: expected a JSON object, got {type(config).__name__}")
+        config = read_object(file)
+    except FileNotFoundError as error:
+        raise UserError(f"{folder}: no {CONFIG_FILE} here; expected a folder of `python -m training export`") from error
+    if config.get("_class_name", cls.__name__) != cls.__name__:
+        raise UserError(f"{file}: describes a {config['_class_name']}, not a {cls.__name__}")
     arguments = {key: value for key, value in config.items() if not key.startswith("_")}
     unknown = arguments.keys() - inspect.signature(cls.__init__).parameters.keys()
     if unknown:
@@ -112,14 +108,19 @@ def check_weights(cls: type[GANModule], config: dict[str, Any], folder: Path) ->
         raise UserError(f"{folder}: no {WEIGHTS_FILE} here; ganhub reads safetensors only, never a pickle")
     try:
         with safe_open(file, framework="pt") as weights:
-            found = {key: tuple(weights.get_slice(key).get_shape()) for key in weights.keys()}  # noqa: SIM118
+            slices = {key: weights.get_slice(key) for key in weights.keys()}  # noqa: SIM118
+            found = {key: tuple(value.get_shape()) for key, value in slices.items()}
+            dtypes = {key: value.get_dtype() for key, value in slices.items()}
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{file}: damaged or cut short ({_first_line(error)}); download or export it again") from error
+        raise UserError(f"{file}: damaged or cut short ({first_line(error)}); download or export it again") from error
     try:
         with torch.device("meta"):
             expected = {key: tuple(value.shape) for key, value in cls(**config).state_dict().items()}
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise UserError(f"{folder / CONFIG_FILE}: {_first_line(error)}") from error
+        raise UserError(f"{folder / CONFIG_FILE}: {first_line(error)}") from error
+    for key, dtype in dtypes.items():
+        if dtype not in DTYPES:
+            raise UserError(f"{file}: {key} is stored as {dtype}; ganhub reads {', '.join(DTYPES)}")
     for key, shape in expected.items():
         if key not in found:
             raise UserError(f"{file}: {key} is missing; config and weights belong to different models")
@@ -143,7 +144,3 @@ def check_sizes(name: str, resolution: int, channels: int, num_classes: int, **w
     for key, value in widths.items():
         if not 1 <= value <= MAX_WIDTH:
             raise ValueError(f"{name} needs {key} between 1 and {MAX_WIDTH}, got {value}")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

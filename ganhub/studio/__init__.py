@@ -8,6 +8,10 @@ import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported, so it must come first
 
-from ganhub.studio.app import build, launch
+from ganhub.studio.port import choose_port
+
+choose_port()  # gradio reads GRADIO_SERVER_PORT as well, and would answer nonsense with a traceback
+
+from ganhub.studio.app import build, launch  # noqa: E402
 
 __all__ = ["build", "launch"]

@@ -9,6 +9,7 @@ from ganhub.errors import UserError
 from ganhub.studio import about, generate
 from ganhub.studio.models import load_models
 from ganhub.studio.page import Page
+from ganhub.studio.port import choose_port
 from ganhub.studio.theme import CSS, HEAD, THEME
 
 TABS = {
@@ -50,20 +51,22 @@ def launch(
     Args:
         models: as `build`.
         host: default GRADIO_SERVER_NAME, else every interface on a Space and 127.0.0.1 elsewhere.
-        port: default GRADIO_SERVER_PORT, else 7860.
+        port: None means GRADIO_SERVER_PORT, else 7860.
         block: serve until interrupted, or return at once and serve from a thread.
 
     Raises:
-        UserError: as `build`, or the port is taken.
+        UserError: as `build`, or the port is none or taken.
     """
+    port = choose_port(port)
     blocks = build(models)
     host = host or os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
-    port = port or int(os.environ.get("GRADIO_SERVER_PORT", 7860))
     try:
         blocks.launch(
             server_name=host, server_port=port, prevent_thread_lock=not block, theme=THEME, css=CSS, head=HEAD,
             footer_links=["api"], run_history=False, ssr_mode=False, share=False, quiet=not block,
         )  # fmt: skip
     except OSError as error:
-        raise UserError(f"port {port} of {host} is taken or not allowed; set GRADIO_SERVER_PORT to another") from error
+        raise UserError(
+            f"port {port} of {host} is taken or not allowed; give another with --port or GRADIO_SERVER_PORT"
+        ) from error
     return blocks

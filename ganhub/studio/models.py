@@ -11,11 +11,15 @@ from ganhub.errors import UserError
 from ganhub.pipeline import GANPipeline
 
 MAX_SUMMARY = 140  # characters
+MAX_CARD = 200_000  # characters that are read of it
+MAX_PROSE = 1000  # characters of a paragraph that may become the summary
 MAX_PICTURE = 4_000_000  # bytes of a picture in a card
+MAX_PICTURES = 10  # in a card
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
-IMAGE = re.compile(r"!\[([^\]]*)\]\(\s*<?([^)\s>]+)[^)]*\)")
-LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+# Bounded and without backtracking: a stranger's card must not keep the studio busy for minutes.
+IMAGE = re.compile(r"!\[([^\]]{0,500}+)\]\(\s{0,9}+<?([^)\s>]{1,500}+)[^)]{0,200}+\)")
+LINK = re.compile(r"\[([^\]]{1,500}+)\]\([^)]{0,500}+\)")
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,17 @@ def load_model(name: str) -> Model:
     pipeline = GANPipeline.from_pretrained(name)
     pipeline(num_images=1)
     folder = hub.resolve(name)
-    file = folder / "README.md"
-    text = FRONT_MATTER.sub("", file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else ""
+    text = read_card(folder / "README.md")
     facts = describe(pipeline)
     return Model(short_name(name), pipeline, summarise(text) or facts, inline_pictures(text, folder).strip() or facts)
+
+
+def read_card(file: Path) -> str:
+    """The card without its front matter, at most MAX_CARD characters of it; "" when there is none."""
+    if not file.is_file():
+        return ""
+    with file.open(encoding="utf-8", errors="replace") as card:
+        return FRONT_MATTER.sub("", card.read(MAX_CARD))
 
 
 def short_name(name: str) -> str:
@@ -85,7 +96,7 @@ def describe(pipeline: GANPipeline) -> str:
 def summarise(card: str) -> str:
     """The first sentence of a card's first paragraph of prose, as plain text; "" when it has none."""
     for paragraph in re.split(r"\n\s*\n|(?<=\n)(?=#)|(?m:^#.*$)", CODE.sub(lambda code: code[0].strip("`"), card)):
-        text = " ".join(LINK.sub(r"\1", IMAGE.sub("", paragraph)).split())
+        text = " ".join(LINK.sub(r"\1", IMAGE.sub("", paragraph)).split())[:MAX_PROSE]
         if text and text[0] not in "#|-*>!<[":
             text = re.sub(r"(?<!\w)[*_]{1,2}(\S(?:.*?\S)?)[*_]{1,2}(?!\w)", r"\1", text)
             sentence = re.match(r".+?[.!?](?=\s|$)", text)
@@ -99,17 +110,20 @@ def shorten(text: str) -> str:
 
 
 def inline_pictures(card: str, folder: Path) -> str:
-    """Put the card's own pictures into its text, drop those from elsewhere, and take the life out of raw HTML.
+    """Put the card's own pictures, MAX_PICTURES at most, into its text, drop others, and take the life out of raw HTML.
 
     A card may be a stranger's: it must neither break the page nor make the visitor's browser call another host.
     """
+    count = 0
 
     def embed(image: re.Match) -> str:
+        nonlocal count
         alt, target = image[1], image[2]
         file = (folder / target).resolve()
         inside = file.is_relative_to(folder.resolve()) and file.suffix.lower() == ".png"
-        if not inside or not file.is_file() or file.stat().st_size > MAX_PICTURE:
+        if count == MAX_PICTURES or not inside or not file.is_file() or file.stat().st_size > MAX_PICTURE:
             return f"*{alt}*" if alt else ""
+        count += 1
         return f"![{alt}](data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()})"
 
     parts = CODE.split(card)

@@ -1,5 +1,6 @@
 """What every tab shares: the models, the picker above the tabs, and how errors reach a visitor."""
 
+import html
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,13 +40,16 @@ class Page:
 
 
 def guarded(handler: Callable, name: str) -> Callable:
-    """The handler, with a UserError shown in its own words, and any other error logged and shown without details."""
+    """The handler, with a UserError shown in its own words, and any other error logged and shown without details.
+
+    Gradio renders messages as HTML, and what visitors send and models name may hold markup.
+    """
 
     def safe(*values: Any) -> Any:
         try:
             return handler(*values)
         except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error
         except Exception as error:
             log.exception("%s failed", name)
             raise gr.Error("Something went wrong on our side. Please try again.", print_exception=False) from error
@@ -56,4 +60,5 @@ def guarded(handler: Callable, name: str) -> Callable:
 def notice(problems: list[str]) -> None:
     """Tell the visitor gently which parts of the address were not used."""
     if problems:
-        gr.Warning("<br>".join(["Part of this address was not used:", *problems]))
+        lines = ["Part of this address was not used:", *problems]
+        gr.Warning("<br>".join(html.escape(line, quote=False) for line in lines))

@@ -4,7 +4,6 @@ Gradio checks ranges and choices of its own components, but not everywhere (a li
 a number), and its public routes take any JSON. So all values, from the page, the API or the address, pass through here.
 """
 
-import html
 import re
 import reprlib
 from collections.abc import Callable, Mapping
@@ -81,10 +80,10 @@ def check_count(value: Any) -> int:
 
 
 def check_truncation(value: Any) -> float:
-    """A number in range; NaN is in none."""
+    """A number in range, to two decimals, so that pictures, names and addresses hold the same; NaN is in none."""
     if not (is_int(value) or isinstance(value, float)) or not 0 <= value <= MAX_TRUNCATION:
         raise UserError(f"truncation must be a number from 0 to {MAX_TRUNCATION:g}, got {show(value)}")
-    return float(value)
+    return round(float(value), 2)
 
 
 def from_address(models: dict[str, Model], query: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -135,5 +134,5 @@ def is_int(value: Any) -> bool:
 
 
 def show(value: Any) -> str:
-    """A value for a message: short whatever was sent, and without markup, since gradio renders messages as HTML."""
-    return html.escape(reprlib.repr(value), quote=False)
+    """A value for a message: short, whatever was sent."""
+    return reprlib.repr(value)

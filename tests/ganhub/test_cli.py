@@ -60,6 +60,9 @@ def test_generate_overwrites_nothing_unless_forced(model, tmp_path, capsys):
         (["--labels", "0-9"], "a label must be a whole number from 0 to 2"),
         (["--labels", "cat"], "'cat' is no class; its classes are zero, one, two"),
         (["--labels", "2-1"], "an empty range"),
+        (["--labels", "0-9999999999"], "is no class"),
+        (["--labels", ""], "is no class"),
+        (["--labels", "1", "--num", "1000000000000"], "num_images must be"),
         (["--num", "0"], "num_images must be"),
         (["--num", "-3"], "num_images must be"),
         (["--truncation", "9"], "truncation must be"),
@@ -97,6 +100,16 @@ def test_info_says_what_a_model_is(model, capsys):
     text = capsys.readouterr().out
     for words in ("dcgan", "16x16 grey", "zero, one, two", "not measured"):
         assert words in text
+
+
+@pytest.mark.parametrize("text", ["[]", '{"a": 1}', '{"fid": "x", "kid": null}', "{", "\x00"])
+@pytest.mark.parametrize("name", ["card.json", "metrics.json"])
+def test_info_survives_a_strangers_files(name, text, model, capsys):
+    (model / name).write_text(text)
+    try:
+        run("info", model)
+    except SystemExit as stop:
+        assert stop.code == 1 and capsys.readouterr().err.count("\n") == 1
 
 
 def modules_after(code):

@@ -51,6 +51,16 @@ CASES = {
         "update ganhub",
     ),
     "wrong names": (lambda f: edit_json(f / "model_index.json", class_names=["a"]), "class_names must name each of 3"),
+    "names alike": (lambda f: edit_json(f / "model_index.json", class_names=["a", "a", "b"]), "no two alike"),
+    "empty name": (lambda f: edit_json(f / "model_index.json", class_names=["", "a", "b"]), "class_names must name"),
+    "deep index": (lambda f: (f / "model_index.json").write_text("[" * 200_000), "not valid JSON"),
+    "huge index": (lambda f: (f / "model_index.json").write_text(" " * 2**21), "larger than"),
+    "binary config": (lambda f: (f / "generator/config.json").write_bytes(b"\xff\xfe"), "not valid JSON"),
+    "another class": (lambda f: edit_json(f / "generator/config.json", _class_name="VAE"), "describes a VAE"),
+    "bytes as weights": (
+        lambda f: edit_weights(f / WEIGHTS, lambda t: t.update({"to_image.bias": torch.ones(1, dtype=torch.int8)})),
+        "to_image.bias is stored as I8",
+    ),
     "no config": (lambda f: (f / "generator/config.json").unlink(), "no config.json"),
     "config not JSON": (lambda f: (f / "generator/config.json").write_text("x"), "not valid JSON"),
     "unknown key": (lambda f: edit_json(f / "generator/config.json", depth=3), "takes no depth"),
@@ -86,6 +96,27 @@ def test_the_discriminator_loads_when_asked(model, pipe):
     assert GANPipeline.from_pretrained(model).discriminator is None
     loaded = GANPipeline.from_pretrained(model, discriminator=True).discriminator
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), pipe.discriminator.parameters(), strict=True))
+
+
+def test_an_index_of_shards_is_not_followed(model, pipe):
+    """diffusers would load the shard and leave out what it lacks."""
+    shard = model / "generator" / "shard.safetensors"
+    save_file({"to_image.bias": torch.full((1,), 9.0)}, shard)
+    index = {"metadata": {}, "weight_map": {"to_image.bias": shard.name}}
+    (model / "generator" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    loaded = GANPipeline.from_pretrained(model)
+    assert all(
+        torch.equal(a, b) for a, b in zip(loaded.generator.parameters(), pipe.generator.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["a--b/c", "a..b/c", "a/b.git", "user/r\u00e9", "~nobody-here/x", "x" * 300, "a/" + "b" * 200, ""]
+)
+def test_names_that_nothing_can_have(name):
+    with pytest.raises(UserError) as caught:
+        GANPipeline.from_pretrained(name)
+    assert "\n" not in str(caught.value)
 
 
 def test_names_that_are_no_model():

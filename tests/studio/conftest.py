@@ -2,11 +2,13 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import gradio as gr
 import pytest
 import torch
+from gradio_client import Client
 from PIL import Image
 
 from ganhub.models import dcgan
@@ -23,6 +25,7 @@ license: mit
 Handwritten digits in **ten classes**, for tests. More text.
 """
 FROGS_CARD = "# Frogs\n\nFrogs in colour, for tests.\n\n![spy](https://example.com/spy.png)\n"
+PATIENCE = 60  # seconds that a request may take on a busy machine
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "7", "eight", "nine"]
 
 
@@ -61,8 +64,17 @@ def served(model_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFact
     """The running studio; its files go to a folder of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        blocks = launch([str(folder) for folder in model_folders.values()], port=free_port(), block=False)
+        with serve([str(folder) for folder in model_folders.values()]) as blocks:
+            yield blocks
+
+
+@contextmanager
+def serve(models: list[str] | None = None) -> Iterator[gr.Blocks]:
+    """A studio that runs until the block is left."""
+    blocks = launch(models, port=free_port(), block=False)
+    try:
         yield blocks
+    finally:
         blocks.close(verbose=False)
 
 
@@ -70,6 +82,11 @@ def served(model_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFact
 def studio(served: gr.Blocks) -> str:
     """Its address."""
     return str(served.local_url)
+
+
+def connect(address: str, downloads: Path) -> Client:
+    """A client of the API that saves what it gets into a folder."""
+    return Client(address, verbose=False, download_files=str(downloads), httpx_kwargs={"timeout": PATIENCE})
 
 
 def free_port() -> int:

@@ -13,13 +13,14 @@ from gradio_client import Client
 from PIL import Image
 
 from ganhub.pipeline import GANPipeline
+from tests.studio.conftest import PATIENCE, connect
 
 DEFAULTS = {"model": "digits", "label": "", "seed": 0, "num_images": 16, "truncation": 1.0}
 
 
 @pytest.fixture(scope="module")
 def client(studio: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return Client(studio, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+    return connect(studio, tmp_path_factory.mktemp("downloads"))
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +29,11 @@ def post(studio: str) -> Callable[[list[Any]], tuple[str, Any]]:
 
     def send(data: list[Any]) -> tuple[str, Any]:
         url = f"{studio}gradio_api/call/generate"
-        answer = httpx.post(url, content=json.dumps({"data": data}), headers={"content-type": "application/json"})
+        body = json.dumps({"data": data})  # json= would refuse NaN
+        answer = httpx.post(url, content=body, headers={"content-type": "application/json"}, timeout=PATIENCE)
         if answer.status_code != 200:
             return "refused", answer.text
-        lines = httpx.get(f"{url}/{answer.json()['event_id']}", timeout=30).text.strip().splitlines()
+        lines = httpx.get(f"{url}/{answer.json()['event_id']}", timeout=PATIENCE).text.strip().splitlines()
         return lines[-2].removeprefix("event: "), json.loads(lines[-1].removeprefix("data: "))
 
     return send
@@ -126,13 +128,12 @@ def test_a_file_of_the_server_is_no_value(post: Callable, client: Client, studio
     event, data = post([{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "", 0, 1, 1.0])
     assert event != "complete"
     assert "root:" not in str(data)
-    assert httpx.get(f"{studio}gradio_api/file=/etc/passwd").status_code in (403, 404)
+    assert httpx.get(f"{studio}gradio_api/file=/etc/passwd", timeout=PATIENCE).status_code in (403, 404)
 
 
 def test_visitors_at_once_each_get_their_own(studio: str, pipelines: dict[str, GANPipeline], tmp_path: Path) -> None:
     def visit(seed: int) -> list[str]:
-        visitor = Client(studio, verbose=False, download_files=str(tmp_path))
-        return visitor.predict(seed=seed, label="two", num_images=4, api_name="/generate")[0]
+        return connect(studio, tmp_path).predict(seed=seed, label="two", num_images=4, api_name="/generate")[0]
 
     seeds = [100, 200, 300, 400]
     with ThreadPoolExecutor(len(seeds)) as pool:

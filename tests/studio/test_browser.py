@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from ganhub import hub
 from ganhub.pipeline import GANPipeline
+from tests.studio.conftest import PATIENCE, connect, serve
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
@@ -21,7 +23,7 @@ DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 
-expect.set_options(timeout=20_000)  # for a busy machine; what is there is seen at once
+expect.set_options(timeout=PATIENCE * 1000)  # what is there is seen at once
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install chromium to run the browser tests")
 
@@ -43,20 +45,25 @@ def contexts(browser: Browser) -> dict[str, BrowserContext]:
         "dark": browser.new_context(viewport=DESKTOP, color_scheme="dark"),
     }
     visitors["desktop"].grant_permissions(["clipboard-read", "clipboard-write"])
+    for context in visitors.values():
+        context.set_default_timeout(PATIENCE * 1000)
     return visitors
 
 
 @pytest.fixture
 def visit(contexts: dict[str, BrowserContext], studio: str) -> Iterator[Callable[..., Page]]:
-    """Open an address of the studio. At the end of every test: no other host was called, and no script failed."""
+    """Open a query of the studio, or of the one at `address`.
+
+    At the end of every test: no other host was called, and no script failed.
+    """
     hosts, failures, pages = set(), [], []
 
-    def open_page(query: str = "", visitor: str = "desktop") -> Page:
+    def open_page(query: str = "", visitor: str = "desktop", address: str = studio) -> Page:
         page = contexts[visitor].new_page()
         pages.append(page)
         page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         page.on("pageerror", lambda error: failures.append(str(error)))
-        page.goto(studio + query)
+        page.goto(address + query)
         expect(pictures(page).first).to_be_visible()
         return page
 
@@ -218,6 +225,7 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Page]
     page = visit(query, "phone")
     for tab in ("What is this model?", "Generate"):
         page.get_by_role("tab", name=tab).click()
+        expect(page.locator("#card") if tab != "Generate" else pictures(page).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     for part in [page.locator("#picker"), page.locator("#gallery"), seed_field(page), page.locator("#dice")]:
         box = part.bounding_box()
@@ -245,3 +253,20 @@ def test_pixels_are_crisp_and_dark_is_dark(visit: Callable[..., Page]) -> None:
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, re.findall(r"\d+", background)[:3])) < 64
     page.screenshot(path=ARTIFACTS / "studio-dark.png")
+
+
+def test_the_zoo_looks_and_draws_as_the_library_does(visit: Callable[..., Page], tmp_path: Path) -> None:
+    query = "?model=digits&label=7&seed=42"
+    expected = [np.asarray(image) for image in GANPipeline.from_pretrained("digits")(16, labels=7, seed=42).images]
+    with serve() as blocks:
+        page = visit(query, address=blocks.local_url)
+        expect(pictures(page)).to_have_count(16)
+        assert np.array_equal(shown_pixels(page), expected)
+        assert page.locator("#picker input").evaluate_all("all => all.map(one => one.value)") == hub.zoo_names()
+        page.screenshot(path=ARTIFACTS / "real-desktop.png")
+        visit(query, "phone", blocks.local_url).screenshot(path=ARTIFACTS / "real-phone.png")
+        client = connect(blocks.local_url, tmp_path)
+        files, details = client.predict(model="digits", label="7", seed=42, api_name="/generate")
+        client.close()
+    assert np.array_equal([np.asarray(Image.open(file)) for file in files], expected)
+    assert details["address"] == query

@@ -1,22 +1,40 @@
 """The studio's pure functions: what is accepted, what an address holds, what a card becomes."""
 
+import os
+import signal
+import subprocess
+import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from gradio.route_utils import delete_files_created_by_app
-from hypothesis import given
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 from PIL import Image
 
 from ganhub.errors import UserError
 from ganhub.studio import app, launch
 from ganhub.studio.drawing import file_stem
-from ganhub.studio.generate import MAX_DICE, columns, roll, show, switch
-from ganhub.studio.models import MAX_SUMMARY, Model, inline_pictures, load_models, summarise
-from ganhub.studio.page import guarded
+from ganhub.studio.generate import MAX_DICE, columns, pack, roll, show, switch
+from ganhub.studio.models import (
+    MAX_CARD,
+    MAX_PICTURES,
+    MAX_SUMMARY,
+    Model,
+    inline_pictures,
+    load_models,
+    read_card,
+    summarise,
+)
+from ganhub.studio.page import guarded, notice
+from ganhub.studio.port import choose_port
 from ganhub.studio.state import MAX_IMAGES, MAX_SEED, Settings, check, from_address, to_address
+from tests.studio.conftest import PATIENCE, connect, serve
 
 
 @dataclass
@@ -59,12 +77,37 @@ def test_a_bad_value_is_named_in_one_short_line(key: str, value: Any) -> None:
     assert len(str(error.value)) < 250
 
 
-def test_messages_hold_no_markup_and_no_flood() -> None:
-    for value in ["<img src=x onerror=alert(1)>", "<b>" * 100_000]:
-        with pytest.raises(UserError) as error:
-            check(MODELS, **GOOD | {"model": value})
-        assert "<" not in str(error.value)
-        assert len(str(error.value)) < 200
+def test_messages_hold_no_flood() -> None:
+    with pytest.raises(UserError) as error:
+        check(MODELS, **GOOD | {"model": "<b>" * 100_000})
+    assert len(str(error.value)) < 200
+
+
+HOSTILE: dict[str, Any] = {"<i>m": Model("<i>m", FakePipeline(["<img src=x>"]), "", "")}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("bad", "shown"),
+    [
+        ({"model": "<b>cats"}, "model must be one of &lt;i&gt;m, got '&lt;b&gt;cats'"),
+        (
+            {"model": "<i>m", "label": "<u>"},
+            "a class of &lt;i&gt;m (&lt;img src=x&gt;) or empty for all, got '&lt;u&gt;'",
+        ),
+    ],
+)
+def test_messages_hold_no_markup_of_visitors_or_models(
+    bad: dict[str, str], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(gr.Error) as error:
+        guarded(lambda: check(HOSTILE, **GOOD | bad), "check")()
+    assert shown in error.value.message
+    assert "<" not in error.value.message
+    warnings: list[str] = []
+    monkeypatch.setattr(gr, "Warning", warnings.append)
+    notice(from_address(HOSTILE, bad)[1])
+    assert shown in warnings[0]
+    assert "<" not in warnings[0].replace("<br>", "")
 
 
 def test_classes_of_a_model_without_classes_are_refused() -> None:
@@ -72,24 +115,32 @@ def test_classes_of_a_model_without_classes_are_refused() -> None:
         check(MODELS, **GOOD | {"model": "frogs", "label": "zero"})
 
 
-settings_of_digits = st.builds(
-    Settings,
-    model=st.just("digits"),
-    label=st.none() | st.integers(0, 4),
-    seed=st.integers(0, MAX_SEED),
-    num_images=st.integers(1, MAX_IMAGES),
-    truncation=st.integers(0, 40).map(lambda step: step / 20),
+unhurried = profile(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+values_of_digits = st.fixed_dictionaries(
+    {
+        "model": st.just("digits"),
+        "label": st.none() | st.integers(0, 4),
+        "seed": st.integers(0, MAX_SEED),
+        "num_images": st.integers(1, MAX_IMAGES),
+        "truncation": st.floats(0, 2),
+    }
 )
 
 
-@given(settings_of_digits)
-def test_an_address_brings_its_settings_back(settings: Settings) -> None:
+@unhurried
+@given(values_of_digits)
+@example(GOOD | {"truncation": 0.1234567})
+@example(GOOD | {"truncation": 1e-5})
+def test_an_address_brings_its_settings_back(values: dict[str, Any]) -> None:
     from urllib.parse import parse_qsl
 
+    settings = check(MODELS, **values)
+    assert abs(settings.truncation - values["truncation"]) <= 0.005 + 1e-9
     query = dict(parse_qsl(to_address(MODELS["digits"], settings).removeprefix("?")))
     assert from_address(MODELS, query) == (settings, [])
 
 
+@unhurried
 @given(st.dictionaries(st.sampled_from(["model", "label", "seed", "n", "truncation", "x"]), st.text(max_size=30)))
 def test_no_address_is_an_error(query: dict[str, str]) -> None:
     settings, _ = from_address(MODELS, query)
@@ -145,6 +196,34 @@ def test_a_card_shows_its_own_pictures_and_no_others(tmp_path: Path) -> None:
     assert "example.com/a.png" not in card
     assert "<img" not in card
     assert "`<kept>`" in card
+
+
+def test_a_card_is_read_and_illustrated_up_to_a_limit(tmp_path: Path) -> None:
+    Image.new("L", (2, 2)).save(tmp_path / "samples.png")
+    (tmp_path / "README.md").write_text("![own](samples.png)\n" * (MAX_PICTURES + 2) + "x" * 300_000)
+    card = read_card(tmp_path / "README.md")
+    assert len(card) == MAX_CARD
+    shown = inline_pictures(card, tmp_path)
+    assert shown.count("data:image/png;base64,") == MAX_PICTURES
+    assert shown.count("*own*") == 2
+
+
+@pytest.mark.parametrize("piece", ["[a", "![", "![](", "![](a", "[a](", "*a ", "`", "\n ", "<"])
+def test_no_card_keeps_the_studio_busy(piece: str, tmp_path: Path) -> None:
+    """What is quadratic takes a minute to hours here; what is not, a second or two."""
+
+    def give_up(*_: Any) -> None:
+        raise TimeoutError("a regular expression backtracks")
+
+    previous = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(PATIENCE // 2)
+    try:
+        card = "a " + piece * (MAX_CARD // len(piece))
+        summarise(card)
+        inline_pictures(card, tmp_path)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def test_file_names_say_how_to_make_the_picture_again() -> None:
@@ -225,19 +304,51 @@ def test_seeds_and_classes_change_the_pixels(loaded: dict[str, Model]) -> None:
     assert len({one, *others}) == 4
 
 
-def test_a_taken_port_is_one_clear_line(studio: str, model_folders: dict[str, Path]) -> None:
-    port = int(studio.rstrip("/").rsplit(":", 1)[1])
-    with pytest.raises(UserError, match=f"port {port} of 127.0.0.1 is taken"):
+@pytest.mark.parametrize(("truncation", "name"), [(0.1234567, "_t0.12"), (1e-5, "_t0"), (0.999, "")])
+def test_the_zip_holds_what_is_shown(loaded: dict[str, Model], truncation: float, name: str) -> None:
+    gallery, _, address = show(loaded, "frogs", "", 5, 2, truncation)
+    shown = {Path(path).name: Path(path).read_bytes() for path, _ in gallery["value"]}
+    with zipfile.ZipFile(pack(loaded, address)) as archive:
+        assert {file: archive.read(file) for file in archive.namelist()} == shown
+    assert list(shown) == [f"frogs_seed5{name}.png", f"frogs_seed6{name}.png"]
+
+
+def test_the_port_is_the_given_one_or_the_environment_s_or_7860(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRADIO_SERVER_PORT", raising=False)
+    assert choose_port() == choose_port(None) == 7860
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "8001")
+    assert (choose_port(), choose_port(8002)) == (8001, 8002)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_a_port_that_is_none_is_one_clear_line(port: int, model_folders: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match=f"port must be a whole number from 1 to 65535, got '{port}'"):
         launch([str(model_folders["frogs"])], port=port, block=False)
 
 
-def test_files_are_cleaned_up(served: Any, studio: str) -> None:
-    from gradio_client import Client
+def test_a_port_of_nonsense_in_the_environment_is_one_clear_line() -> None:
+    """In a new process, since gradio reads it too, when it is imported."""
+    code = "from ganhub.errors import UserError\ntry:\n import ganhub.studio\nexcept UserError as e: print(e)"
+    environment = os.environ | {"GRADIO_SERVER_PORT": "abc"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert run.stdout == "GRADIO_SERVER_PORT must be a whole number from 1 to 65535, got 'abc'\n"
+    assert "Traceback" not in run.stderr
 
-    Client(studio, verbose=False).predict(num_images=2, seed=123456, api_name="/generate")
-    files = {Path(file) for files in served.temp_file_sets for file in files}
-    made = {file for file in files if file.name in ("digits_zero_seed123456.png", "digits_one_seed123457.png")}
-    assert len(made) == 2
-    assert served.delete_cache == (app.HOUR, app.HOUR)
-    delete_files_created_by_app(served, None)
-    assert not any(file.exists() for file in made)
+
+def test_a_taken_port_is_one_clear_line(studio: str, model_folders: dict[str, Path]) -> None:
+    port = int(studio.rstrip("/").rsplit(":", 1)[1])
+    with pytest.raises(UserError, match=f"port {port} of 127.0.0.1 is taken .* --port"):
+        launch([str(model_folders["frogs"])], port=port, block=False)
+
+
+def test_files_are_cleaned_up(model_folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(cache))
+    with serve([str(model_folders["frogs"])]) as blocks:
+        client = connect(blocks.local_url, tmp_path / "downloads")
+        client.predict(num_images=2, seed=5, api_name="/generate")
+        client.close()
+        assert sorted(file.name for file in cache.rglob("*.png")) == ["frogs_seed5.png", "frogs_seed6.png"]
+        assert blocks.delete_cache == (app.HOUR, app.HOUR)
+        delete_files_created_by_app(blocks, None)
+        assert not list(cache.rglob("*.png"))

@@ -121,6 +121,56 @@ def test_preparation_crops_to_a_centred_square_and_knows_every_mode():
             assert pixels.shape == (channels, 8, 8) and pixels.dtype == np.uint8, mode
 
 
+def test_preparation_keeps_levels_and_shows_nothing_hidden():
+    deep = Image.fromarray(np.full((8, 8), 32768, np.uint16))
+    assert (prepare(encode(deep), 8, 1) == 128).all()
+    assert (prepare(encode(Image.new("RGBA", (8, 8), (255, 0, 255, 0))), 8, 3) == 255).all()
+    assert (prepare(encode(Image.new("L", (8, 8), 77)), 8, 3) == 77).all()
+
+
+def table(tmp_path, **columns):
+    """A parquet folder of six grey pictures and the given columns."""
+    import datasets
+
+    pictures = [{"bytes": encode(Image.new("L", (8, 8), 40 * i)), "path": None} for i in range(6)]
+    features = {name: kind for name, (_, kind) in columns.items()}
+    rows = datasets.Dataset.from_dict(
+        {"image": pictures, **{name: values for name, (values, _) in columns.items()}},
+        features=datasets.Features({"image": datasets.Image(), **features}),
+    )
+    rows.to_parquet(tmp_path / "train-00000-of-00001.parquet")
+    return tmp_path
+
+
+def test_rows_without_a_class_are_left_out_of_a_conditional_set(tmp_path):
+    import datasets
+
+    names = ["a", None, "b", "a", None, "b"]
+    data = load_images(recipe_for(table(tmp_path, label=(names, datasets.Value("string"))), conditional=True))
+    assert data.labels.tolist() == [0, 1, 0, 1] and data.class_names == ("a", "b")
+    assert len(load_images(recipe_for(tmp_path))) == 6
+
+
+def test_columns_that_hold_something_else_are_one_line(tmp_path):
+    import datasets
+
+    lists = ([[1, 2]] * 6, datasets.List(datasets.Value("int64")))
+    folder = table(tmp_path, tags=lists, number=([0.5] * 6, datasets.Value("float64")))
+    for options, words in (
+        ({"label_column": "tags"}, "column 'tags' has no classes"),
+        ({"label_column": "number"}, "column 'number' has no classes"),
+        ({"label_column": "image"}, "column 'image' has no classes"),
+        ({"image_column": "number"}, "column 'number' has no pictures"),
+    ):
+        with pytest.raises(UserError, match=words):
+            load_images(recipe_for(folder, **options))
+
+
+def test_a_class_named_twice_is_refused(picture_folder):
+    with pytest.raises(UserError, match="names a class twice"):
+        load_images(recipe_for(picture_folder, classes=("dark", "dark")))
+
+
 def test_to_float_covers_the_range():
     assert to_float(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]
 

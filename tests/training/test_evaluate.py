@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from PIL import Image
 from ganhub import GANPipeline, UserError
 from tests.conftest import tiny_pipeline, write_pictures
 from training import evaluate, extractors, measures, probes
+from training.data import ImageData
 from training.evaluate import Evaluate, share_seen, table
 from training.lens import open_lens
 from training.recipe import Recipe
@@ -35,12 +37,12 @@ def write_model(folder, num_classes: int = 3):
     return folder
 
 
-def draw(pipe: GANPipeline, folder, count: int, first_seed: int) -> None:
+def draw(pipe: GANPipeline, file, count: int, first_seed: int) -> None:
     """What the generator draws, as a data set: a perfect model of it."""
     out = pipe(num_images=count, seed=first_seed)
-    for seed, label, picture in zip(out.seeds, out.labels, out.images):
-        (folder / CLASSES[label]).mkdir(parents=True, exist_ok=True)
-        picture.save(folder / CLASSES[label] / f"{seed:05d}.png")
+    features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=list(CLASSES)))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    datasets.Dataset.from_dict({"image": out.images, "label": out.labels}, features).to_parquet(file)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +51,8 @@ def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("evaluate")
     write_model(root / "model")
     pipe = tiny_pipeline()
-    draw(pipe, root / "data" / "train", 240, 100_000)
-    draw(pipe, root / "data" / "test", 150, 200_000)
+    draw(pipe, root / "data" / "train.parquet", 240, 100_000)
+    draw(pipe, root / "data" / "test.parquet", 150, 200_000)
     small = {"resolution": 16, "channels": 1, "width": 8, "feature_dim": 16, "epochs": 12, "batch_size": 16}
     distortions = {"shift": 0.0, "degrees": 0.0, "zoom": 0.0}
     extractors.run(extractors.Extractor(str(root / "data"), root / "lens", **small, **distortions))
@@ -75,13 +77,14 @@ def test_a_perfect_model(measured):
     assert measured["near_duplicates"] < 0.1
     assert measured["memorisation"]["ratio"] == pytest.approx(1, abs=0.25)
     assert measured["conditional_accuracy"] > 0.6
-    assert list(measured["conditional_accuracy_per_class"]) == sorted(CLASSES)
+    assert list(measured["conditional_accuracy_per_class"]) == list(CLASSES)
     assert sum(measured["class_counts"].values()) == 150
 
 
 def test_the_protocol_stands_beside_the_numbers(measured, folders):
     protocol = measured["protocol"]
-    assert protocol["reference"] == {"data": "data", "split": "test", "count": 150, "trained_on": False}
+    never = {"trained_on": False, "share_trained_on": 0.0}
+    assert protocol["reference"] == {"data": "data", "split": "test", "count": 150, **never}
     assert (protocol["extractor"], protocol["samples"], protocol["seed"], protocol["truncation"]) == ("lens", 150, 0, 1)
     assert len(protocol["extractor_sha256"]) == 64 and protocol["versions"]["torch"] == torch.__version__
     assert "fid" not in measured and "below 2,048" in measured["notes"][0]
@@ -108,25 +111,41 @@ def test_the_same_seed_gives_the_same_numbers(measured, folders):
 
 def test_copies_of_the_training_set_are_found(folders, tmp_path):
     """The data set is what seeds 0 to 149 draw: then the samples are its very pictures."""
-    draw(tiny_pipeline(), tmp_path / "data" / "train", 150, 0)
-    shutil.copytree(folders / "data" / "test", tmp_path / "data" / "test")
+    draw(tiny_pipeline(), tmp_path / "data" / "train.parquet", 150, 0)
+    shutil.copy(folders / "data" / "test.parquet", tmp_path / "data")
     found = evaluate.run(options(folders, data=str(tmp_path / "data")))["memorisation"]
     assert found["ratio"] == 0 and found["too_close"] == 1 and found["held_back"] == "the reference, never trained on"
 
 
 def test_a_reference_that_was_trained_on_is_said_so(folders):
     found = evaluate.run(options(folders, split="train"))
-    assert found["protocol"]["reference"]["trained_on"] is True and found["protocol"]["reference"]["split"] == "train"
+    reference = found["protocol"]["reference"]
+    assert reference["trained_on"] is True and reference["split"] == "train" and reference["share_trained_on"] == 1
     assert found["memorisation"]["held_back"] == "training pictures, each against all others"
     assert found["memorisation"]["space"] == "pixels"
-    assert found["memorisation"]["ratio"] == pytest.approx(1, abs=0.25) and "trained on" in table(found)
+    assert found["memorisation"]["ratio"] == pytest.approx(1, abs=0.25) and "100.00% of them trained on" in table(found)
+
+
+@pytest.mark.parametrize(("shared", "trained_on"), [(1, False), (2, True), (60, True)])
+def test_a_reference_that_was_partly_trained_on_is_said_so(folders, shared, trained_on):
+    """One picture in a hundred may be known; with more of them, the reference is no longer held back."""
+    data = ImageData(torch.randint(256, (100, 1, 16, 16), dtype=torch.uint8), None, (), "")
+    train = ImageData(torch.cat([data.images[:shared], data.images[shared:] // 2]), None, (), "")
+    pictures = evaluate.gather(tiny_pipeline(), train, data, options(folders, samples=20))
+    assert (pictures.share_trained_on, pictures.trained_on) == (shared / 100, trained_on)
+    used = evaluate.protocol(options(folders), pictures, None, "test")["reference"]
+    assert (used["share_trained_on"], used["trained_on"]) == (shared / 100, trained_on)
+    held_back = measures.measure(pictures, list(CLASSES), None, 0, "cpu")["memorisation"]["held_back"]
+    assert held_back.startswith("training pictures" if trained_on else "the reference")
 
 
 def test_another_reference(folders, tmp_path):
     """Held-back pictures in a folder of their own, whose only split is called train."""
-    shutil.copytree(folders / "data" / "test", tmp_path / "kept")
+    (tmp_path / "kept").mkdir()
+    shutil.copy(folders / "data" / "test.parquet", tmp_path / "kept" / "train.parquet")
     found = evaluate.run(options(folders, reference=str(tmp_path / "kept")))
-    assert found["protocol"]["reference"] == {"data": "kept", "split": "train", "count": 150, "trained_on": False}
+    never = {"trained_on": False, "share_trained_on": 0.0}
+    assert found["protocol"]["reference"] == {"data": "kept", "split": "train", "count": 150, **never}
     assert found["memorisation"]["train_count"] == 240
 
 
@@ -179,12 +198,61 @@ def test_the_extractor_that_fits():
         ({"split": "nope"}, "nope"),
         ({"data": "/nowhere/at/all"}, "no such folder"),
         ({"extractor": ""}, "no extractor fits"),
+        ({"device": "cuda:99", "data": "/nowhere/at/all"}, "--device cuda:99: can't be used"),
+        ({"device": "toaster", "data": "/nowhere/at/all"}, "--device toaster: can't be used"),
     ],
 )
 def test_wrong_input_is_one_line(folders, changes, message):
     with pytest.raises(UserError, match=message) as error:
         evaluate.run(options(folders, **changes))
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_measuring(folders, tmp_path, monkeypatch):
+    def full(**_):
+        raise OSError(28, "No space left on device")
+
+    write_model(tmp_path / "model")
+    monkeypatch.setattr(evaluate.tempfile, "NamedTemporaryFile", full)
+    with pytest.raises(UserError, match=r"No space left on device\); nothing was measured"):
+        evaluate.run(Evaluate(tmp_path / "model", data="/nowhere/at/all"))
+
+
+def test_the_check_leaves_nothing_behind(tmp_path):
+    evaluate.check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_while_measuring_leaves_the_numbers(folders, tmp_path, measured, monkeypatch, capsys):
+    write_model(tmp_path / "model")
+    (tmp_path / "model" / "metrics.json").mkdir()  # so that no file can take this name
+    monkeypatch.setattr(measures, "measure", lambda *_: {name: measured[name] for name in ("kid", "notes")})
+    with pytest.raises(UserError, match=r"can't be written .*; the numbers are above") as error:
+        evaluate.run(Evaluate(tmp_path / "model", data=str(folders / "data"), extractor="none", samples=20))
+    assert "\n" not in str(error.value) and f"{measured['kid']:.5f}" in capsys.readouterr().out
+
+
+def test_other_models_are_compared_under_the_same_protocol_only(measured, folders, tmp_path):
+    used, file = measured["protocol"], tmp_path / "metrics.json"
+    with pytest.raises(UserError, match="has no KID to compare with"):
+        evaluate.read_kid(tmp_path, used)
+    older = {key: value for key, value in used["reference"].items() if key != "share_trained_on"}
+    for reference in (used["reference"], older):
+        file.write_text(json.dumps({**measured, "protocol": {**used, "reference": reference}}))
+        assert evaluate.read_kid(tmp_path, used) == {name: measured[name] for name in ("kid", "kid_stderr")}
+    for change in ({"samples": 99}, {"reference": {**older, "count": 99}}):
+        file.write_text(json.dumps({**measured, "protocol": {**used, **change}}))
+        with pytest.raises(UserError, match=f"measured with another {next(iter(change))}"):
+            evaluate.read_kid(tmp_path, used)
+    file.write_text("{")
+    with pytest.raises(UserError, match="not valid JSON"):
+        evaluate.read_kid(tmp_path, used)
+
+
+def test_a_model_without_a_kid_is_refused_before_measuring(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(measures, "measure", lambda *_: pytest.fail("measured first"))
+    with pytest.raises(UserError, match="has no KID to compare with"):
+        evaluate.run(options(folders, compare=(tmp_path,), samples=20))
 
 
 def test_folders_that_do_not_fit_are_refused(folders, tmp_path):

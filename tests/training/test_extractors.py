@@ -1,20 +1,28 @@
 """The feature network: its training, its folder, its contracts; and Inception's shape, keys and refusals."""
 
+import dataclasses
 import json
+import re
 
+import datasets
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ganhub import UserError, zoo_names
 from ganhub.hub import ZOO
 from ganhub.models.base import WEIGHTS_FILE
 from tests.conftest import write_pictures
+from training.extractor_card import card
 from training.extractors import Extractor, run
 from training.featurenet import FeatureNet, batched, distort, nt_xent, seeded
 from training.inception import Inception, load_inception
 from training.lens import open_lens
-from training.references import data_name, hold_back, split_names
+from training.recipe import data_name
+from training.references import hold_back, split_names
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -24,6 +32,11 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def snippet(card: str) -> str:
+    """The Python of a card."""
+    return re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
 
 
 def options(data, out, **changes) -> Extractor:
@@ -54,9 +67,11 @@ def test_its_folder_loads_strictly_and_says_what_it_is(trained, picture_folder):
     assert not network.training and network.class_names == ("dark", "light")
     logits = network(torch.stack([torch.full((3, 16, 16), level) for level in (-0.5, 0.6)]))
     assert logits.argmax(1).tolist() == [0, 1]
-    card = (folder / "README.md").read_text()
-    assert "**100.00% accuracy** on 2 pictures" in card and "noise, free for all" in card
-    assert "--width 4" in card and "--epochs 20" in card and str(picture_folder.parent) not in card
+    text = (folder / "README.md").read_text()
+    assert "**100.00% accuracy** on 2 pictures" in text and "noise, free for all" in text
+    assert "--width 4" in text and "--epochs 20" in text and str(picture_folder.parent) not in text
+    assert "`--data` is a folder that holds this data set, or its Hub id." in text and ", Python 3." in text
+    exec(snippet(text).replace("FOLDER", str(folder)), {})
     assert not list(folder.glob("*.bin")) and not list(folder.glob("*.pt*"))
 
 
@@ -85,7 +100,7 @@ def test_a_test_split_is_used_where_there_is_one(tmp_path):
     metrics = run(options(tmp_path / "data", tmp_path / "out", epochs=1))
     assert metrics["test"]["split"] == "test" and metrics["test"]["count"] == 10 and metrics["train"]["count"] == 16
     with pytest.raises(UserError, match="is the split to learn from"):
-        run(options(tmp_path / "data", tmp_path / "out", test_split="train"))
+        run(options(tmp_path / "data", tmp_path / "other", test_split="train"))
 
 
 @pytest.mark.parametrize(("classes", "asked"), [(("dark", "light"), True), (("only",), False)])
@@ -101,14 +116,11 @@ def test_self_supervision(tmp_path, classes, asked):
 
 def test_self_supervision_learns_to_find_the_other_view(tmp_path):
     """Pictures of unlike colours: far above the 1 in 30 of guessing."""
-    import numpy as np
-    from PIL import Image
-
     random = np.random.default_rng(0)
+    blocks = [Image.fromarray(random.integers(0, 256, (3, 3, 3), dtype=np.uint8)) for _ in range(300)]
+    pictures = {"image": [block.resize((16, 16), Image.Resampling.BICUBIC) for block in blocks]}
     (tmp_path / "data").mkdir()
-    for i in range(300):
-        blocks = Image.fromarray(random.integers(0, 256, (3, 3, 3), dtype=np.uint8))
-        blocks.resize((16, 16), Image.Resampling.BICUBIC).save(tmp_path / "data" / f"{i:03d}.png")
+    datasets.Dataset.from_dict(pictures).to_parquet(tmp_path / "data" / "train.parquet")
     small = {"width": 8, "feature_dim": 32, "batch_size": 30, "epochs": 10}
     metrics = run(options(tmp_path / "data", tmp_path / "out", **small))
     assert metrics["retrieval_among"] == 30 and metrics["retrieval_accuracy"] > 0.3
@@ -126,12 +138,38 @@ def test_self_supervision_learns_to_find_the_other_view(tmp_path):
         ({"test_split": "nope"}, "nope"),
         ({"classes": ("nope",)}, "no class 'nope'"),
         ({"classes": ("dark",)}, "add --self-supervised"),
+        ({"device": "cuda:99", "data": "/nowhere/at/all"}, "--device cuda:99: can't be used"),
+        ({"device": "toaster", "data": "/nowhere/at/all"}, "--device toaster: can't be used"),
     ],
 )
 def test_wrong_input_is_one_line(picture_folder, tmp_path, changes, message):
     with pytest.raises(UserError, match=message) as error:
-        run(options(picture_folder, tmp_path / "out", **changes))
+        run(dataclasses.replace(options(picture_folder, tmp_path / "out"), **changes))
     assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("taken", ["file", "folder", "parent"])
+def test_a_folder_that_is_taken_is_refused_before_training(tmp_path, taken):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").touch()
+    (tmp_path / "file").touch()
+    out = {"file": tmp_path / "file", "folder": tmp_path / "folder", "parent": tmp_path / "file" / "out"}[taken]
+    with pytest.raises(UserError, match="can't be written .* give a new folder as --out") as error:
+        run(options("/nowhere/at/all", out))
+    assert "\n" not in str(error.value) and (tmp_path / "folder" / "mine").exists()
+
+
+@pytest.mark.parametrize("error", [SafetensorError("I/O error: no space\nleft"), OSError(28, "No space left")])
+def test_a_full_disk_leaves_no_half_folder(picture_folder, tmp_path, monkeypatch, error):
+    def full(self, folder):
+        folder.mkdir()
+        (folder / "config.json").touch()
+        raise error
+
+    monkeypatch.setattr(FeatureNet, "save_pretrained", full)
+    with pytest.raises(UserError, match="out: can't be written") as raised:
+        run(options(picture_folder, tmp_path / "out", epochs=1))
+    assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())
 
 
 # --- the parts
@@ -200,6 +238,18 @@ def test_the_digit_classifier():
     zero[:, :, 6:26, 9:23], zero[:, :, 9:23, 12:20] = 255, 0
     features, recognised = lens.look(torch.cat([zero, one]), "cpu")
     assert recognised.tolist() == [0, 1] and features.shape == (2, lens.network.feature_dim)
+
+
+def test_its_card_is_what_the_code_renders_and_its_python_runs_anywhere(tmp_path, monkeypatch):
+    folder = ZOO / "digit-classifier"
+    terms = "MNIST (Y. LeCun, C. Cortes, C. Burges) is usually given as CC BY-SA 3.0"
+    made = Extractor("mnist", folder, channels=1, width=24, feature_dim=96, epochs=12, terms=terms)
+    text = (folder / "README.md").read_text()
+    assert text == card(made, FeatureNet.from_pretrained(folder), json.loads((folder / "metrics.json").read_text()))
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    exec(snippet(text), found)
+    assert found["logits"].shape == (1, 10)
 
 
 # --- Inception

@@ -107,16 +107,51 @@ def wait_for(condition, process, seconds=120):
 
 
 def test_a_run_killed_outright_resumes_exactly(recipe, tmp_path):
-    recipe = dataclasses.replace(recipe, kimg=0.4)  # 100 steps, a checkpoint every 5
-    train(recipe, tmp_path / "whole")
-    process = start(recipe, tmp_path / "killed")
-    wait_for(lambda: (tmp_path / "killed/checkpoints/000030").exists(), process)
+    process = start(dataclasses.replace(recipe, kimg=1000.0), tmp_path / "killed")
+    wait_for(lambda: newest(tmp_path / "killed") >= 30, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    reached = max(int(path.name) for path in checkpoint.folders(tmp_path / "killed"))
-    assert 30 <= reached < 100, "killed too late to show anything"
-    train(recipe, tmp_path / "killed", resume=True)
+    longer = dataclasses.replace(recipe, kimg=4 * (newest(tmp_path / "killed") + 15) / 1000)
+    train(longer, tmp_path / "whole")
+    train(longer, tmp_path / "killed", resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def newest(run_dir):
+    return max((int(path.name) for path in checkpoint.folders(run_dir)), default=-1)
+
+
+def test_a_run_stopped_before_its_first_step_resumes_too(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "make_step", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(recipe, tmp_path / "stopped")
+    monkeypatch.undo()
+    train(recipe, tmp_path / "stopped", resume=True)
+    train(recipe, tmp_path / "whole")
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_refused_or_failed_resume_leaves_the_recipe_as_it_was(recipe, tmp_path, monkeypatch):
+    train(dataclasses.replace(recipe, kimg=0.02), tmp_path / "run")
+    before = (tmp_path / "run" / "recipe.json").read_bytes()
+    others = write_pictures(tmp_path / "others", count=13)
+    with pytest.raises(UserError, match="trained on other pictures"):
+        train(dataclasses.replace(recipe, data=str(others)), tmp_path / "run", resume=True)
+
+    def full(self, text, **_):
+        open(self, "w").close()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UserError, match="can't be written .No space left on device"):
+        train(recipe, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "recipe.json").read_bytes() == before
+
+
+def test_checkpoints_are_ordered_by_number(tmp_path):
+    for name in ("1000000", "950000", "0x", ".000007.partial"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert [path.name for path in checkpoint.folders(tmp_path)] == ["950000", "1000000"]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -161,8 +196,8 @@ def test_a_full_disk_is_one_line_and_the_checkpoints_before_stay(recipe, tmp_pat
     monkeypatch.setattr(checkpoint, "_save_tensors", full)
     with pytest.raises(UserError, match="000010: can't be written .*No space left"):
         train(recipe, tmp_path)
-    assert [path.name for path in checkpoint.folders(tmp_path)] == ["000005"]
-    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["000005", "latest"]
+    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert left == ["000000", "000005", "latest"]
     monkeypatch.undo()
     train(recipe, tmp_path, resume=True)
     assert checkpoint.find(tmp_path).name == "000010"
