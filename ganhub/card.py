@@ -51,6 +51,8 @@ class Facts:
     """Software it was trained with."""
     data_id: str = ""
     """Hub id of the data set, if it has one."""
+    measured: str = ""
+    """What the protocol leaves open: where the extractor is from, what the compared models are."""
 
 
 # metrics.json key -> (name, format, what is better)
@@ -98,7 +100,7 @@ def render(facts: Facts, recipe: dict[str, Any], generator: dict[str, Any], metr
         "![samples: seeds 0, 1, 2, ... at truncation 1.0](samples.png)",
         _usage(facts, generator),
         _training(facts, recipe),
-        _metrics(metrics),
+        _metrics(metrics, facts.measured),
         f"## Limits\n\n{facts.limits}",
         f"## Data and licence\n\n{facts.data}\n\nTerms of the data: {facts.data_terms}\n\n"
         f"Licence of the weights: {facts.license}.",
@@ -153,7 +155,7 @@ def _training(facts: Facts, recipe: dict[str, Any]) -> str:
     )
 
 
-def _metrics(metrics: dict[str, Any]) -> str:
+def _metrics(metrics: dict[str, Any], remark: str) -> str:
     if not metrics:
         return "## Metrics\n\nNot measured yet: `python -m training evaluate` fills this section."
     rows = [
@@ -163,7 +165,7 @@ def _metrics(metrics: dict[str, Any]) -> str:
     ]
     parts = ["## Metrics", "\n".join(["| measure | value | better |", "| --- | --- | --- |", *rows])]
     parts += [_protocol(metrics["protocol"]), *_memorisation(metrics), *_per_class(metrics), *_compared(metrics)]
-    parts += [f"Note: {note}." for note in metrics.get("notes", [])]
+    parts += [remark] * bool(remark) + [f"Note: {note}." for note in metrics.get("notes", [])]
     return "\n\n".join(parts)
 
 

@@ -20,6 +20,8 @@ class About:
     """Hub ids and folder names under which this data set goes; a run on other data needs a card of its own."""
     data_id: str = ""
     """Hub id of the data set, if it has one."""
+    measured: str = ""
+    """What the protocol leaves open: where the extractor is from, what the compared models are."""
     license: str = "mit"
     """Licence of the weights, as the Hub spells it."""
 
@@ -45,6 +47,11 @@ ABOUT: dict[str, About] = {
         data_terms="no licence is stated; the pictures were collected from the web (Tiny Images): research use.",
         data_names=("cifar10", "uoft-cs/cifar10"),
         data_id="uoft-cs/cifar10",
+        measured="The extractor is a small classifier of the ten CIFAR-10 classes (82.2 % of held-back pictures right, "
+        "frogs 96.1 %), from `python -m training extractor --data cifar10 --out FOLDER --width 48 --feature-dim 192 "
+        "--epochs 14 --flip --degrees 5`; it has seen most of these frogs. tutorial-dcgan is the same pair of networks "
+        "trained the tutorials' way on the same pictures for the same kimg: batches of 128, learning rates 2e-4, no "
+        "mirroring, no augmentation, no average. untrained is the first checkpoint.",
         limits="A small model of few images: expect the colours, pose and setting of a frog more often than its "
         "anatomy. Not for anything but play and study.",
     ),

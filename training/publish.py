@@ -115,6 +115,7 @@ def facts(recipe: Recipe, options: Export, record: dict[str, Any], log: list[dic
         data_terms=options.data_terms or about.data_terms,
         data_id=about.data_id,
         limits=options.limits or about.limits,
+        measured=about.measured,
         command=command(recipe),
         kimg=record["clock"]["images"] / 1000,
         minutes=round(minutes(log), 1),
