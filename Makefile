@@ -1,5 +1,6 @@
 # make app    environment, install, the studio on http://127.0.0.1:7860
 # make test   environment, install, all tests
+# make install   what `make test` installs, without running it: enough to train
 # make lint   ruff and mypy
 
 PYTHON ?= python3
@@ -7,13 +8,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: app test lint clean
+.PHONY: app test install lint clean
 
 app: $(VENV)/.app
 	$(BIN)/python app.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
+
+install: $(VENV)/.test
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

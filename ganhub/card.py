@@ -51,6 +51,8 @@ class Facts:
     """Software it was trained with."""
     data_id: str = ""
     """Hub id of the data set, if it has one."""
+    data_digest: str = ""
+    """Digest of the prepared pictures, by which `evaluate` knows them again."""
     measured: str = ""
     """What the protocol leaves open: where the extractor is from, what the compared models are."""
 
@@ -147,11 +149,13 @@ def _usage(facts: Facts, generator: dict[str, Any]) -> str:
 
 
 def _training(facts: Facts, recipe: dict[str, Any]) -> str:
+    hub = f" (`{facts.data_id}`)" if facts.data_id else ""
     return (
         f"## Training\n\nRecipe after {recipe['source']}.\n\n```\n{facts.command}\n```\n\n"
-        f"{facts.kimg:,.0f} thousand images shown to the discriminator in {facts.minutes:,.0f} minutes on "
-        f"{facts.hardware}; {facts.versions}; seed {recipe['seed']}. Every setting is in `recipe.json`, the losses "
-        "over time are in `training_log.jsonl`. The published weights are the moving average of the generator."
+        f"`--data` is the data set named below, as a folder or from the Hub{hub}. {facts.kimg:,.3g} thousand images "
+        f"shown to the discriminator in {facts.minutes:,.3g} minutes on {facts.hardware}; {facts.versions}; seed "
+        f"{recipe['seed']}. Every setting is in `recipe.json`, the losses over time are in `training_log.jsonl`. The "
+        "published weights are the moving average of the generator."
     )
 
 

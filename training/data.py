@@ -203,7 +203,10 @@ def keep_classes(
     """Only the recipe's classes, renumbered in its order; rows without a class (-1) go when classes matter."""
     if labels is None:
         if recipe.classes:
-            raise UserError(f"{recipe.data}: has no classes, so --classes {' '.join(recipe.classes)} can't be chosen")
+            raise UserError(
+                f"{recipe.data}: has no classes, so --classes {' '.join(recipe.classes)} can't be chosen; "
+                f"a bare --classes takes every picture"
+            )
         return rows, None, ()
     if unknown := [name for name in recipe.classes if name not in names]:
         raise UserError(f"{recipe.data}: no class {unknown[0]!r}; it has {', '.join(names)}")

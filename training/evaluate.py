@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from training.recipe import Recipe
 
 MIN_IMAGES = 20
+OTHER_PICTURES = (
+    "--data holds other pictures than the model was trained on (another copy or another set); what is said here of "
+    "training pictures speaks of those in --data"
+)
 ROOM = 2**16  # bytes; metrics.json and the card need less
 
 
@@ -74,9 +78,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     check_writable(options.folder)
     check_device(options.device)
     pipe = GANPipeline.from_pretrained(options.folder)
-    pipe(
-        num_images=1, seed=options.seed, truncation=options.truncation
-    )  # refuses these now, not after the data is read
+    pipe(1, seed=options.seed, truncation=options.truncation)  # refuses these now, not after the data is read
     recipe = dataclasses.replace(Recipe.load(options.folder / "recipe.json"), data=options.data)
     train, real, split = read(options, recipe)
     names = real.class_names or tuple(pipe.class_names)
@@ -85,6 +87,8 @@ def run(options: Evaluate) -> dict[str, Any]:
     used = protocol(options, pictures, lens, split)
     compared = {folder.resolve().name: read_kid(folder, used) for folder in options.compare}
     measured = measure(pictures, pipe.class_names, lens, options.seed, options.device)
+    if trained_digest(options.folder) not in ("", train.digest):
+        measured["notes"].append(OTHER_PICTURES)
     metrics = {"protocol": used, **measured, **({"compared": compared} if compared else {})}
     print(table(metrics))  # first, so that a disk that filled up meanwhile doesn't take the numbers
     save(metrics, options.folder)
@@ -98,6 +102,17 @@ def check_writable(folder: Path) -> None:
             probe.write(bytes(ROOM))
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({first_line(error)}); nothing was measured") from error
+
+
+def trained_digest(folder: Path) -> str:
+    """Digest of the pictures that the model was trained on, "" where its card doesn't have it."""
+    from ganhub.card import FACTS_FILE
+    from ganhub.files import read_object
+
+    try:
+        return read_object(folder / FACTS_FILE).get("data_digest", "")
+    except FileNotFoundError:
+        return ""
 
 
 def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, str]":

@@ -114,6 +114,7 @@ def facts(recipe: Recipe, options: Export, record: dict[str, Any], log: list[dic
         data=options.data_citation or about.data,
         data_terms=options.data_terms or about.data_terms,
         data_id=about.data_id,
+        data_digest=record["data_digest"],
         limits=options.limits or about.limits,
         measured=about.measured,
         command=command(recipe),

@@ -62,7 +62,7 @@ class RunLog:
             total=recipe.kimg,
             initial=clock.kimg,
             desc=recipe.name,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:.0f} kimg [{elapsed}<{remaining}{postfix}]",
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:g} kimg [{elapsed}<{remaining}{postfix}]",
             mininterval=0.2 if sys.stderr.isatty() else 30.0,
             disable=not accelerator.is_main_process,
         )
@@ -98,7 +98,7 @@ class RunLog:
                 file.write(json.dumps({**line, "images_per_second": round(speed, 1)}) + "\n")
         shown = {"img/s": f"{speed:.0f}", "D": f"{means['d_loss']:.3f}", "G": f"{means['g_loss']:.3f}"}
         self.bar.set_postfix({**shown, "D acc": f"{means['d_accuracy']:.0%}"}, refresh=False)
-        self.bar.update(clock.kimg - self.bar.n)
+        self.bar.update(min(clock.kimg, self.recipe.kimg) - self.bar.n)
 
     def samples(self, generator: Generator, clock: Clock) -> None:
         """The same latents every time, one file a sheet; a sheet that exists stays as it is."""

@@ -13,7 +13,7 @@ from ganhub import GANPipeline, UserError
 from tests.conftest import tiny_pipeline, write_pictures
 from training import evaluate, extractors, measures, probes
 from training.data import ImageData
-from training.evaluate import Evaluate, share_seen, table
+from training.evaluate import Evaluate, share_seen, table, trained_digest
 from training.lens import open_lens
 from training.recipe import Recipe
 
@@ -115,6 +115,12 @@ def test_copies_of_the_training_set_are_found(folders, tmp_path):
     shutil.copy(folders / "data" / "test.parquet", tmp_path / "data")
     found = evaluate.run(options(folders, data=str(tmp_path / "data")))["memorisation"]
     assert found["ratio"] == 0 and found["too_close"] == 1 and found["held_back"] == "the reference, never trained on"
+
+
+def test_other_pictures_than_those_trained_on_are_told(tmp_path):
+    (tmp_path / "card.json").write_text('{"data_digest": "abc"}')
+    assert trained_digest(tmp_path) == "abc"
+    assert trained_digest(tmp_path / "nowhere") == ""
 
 
 def test_a_reference_that_was_trained_on_is_said_so(folders):

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.conftest import write_pictures
 from training import __main__ as command
 from training.presets import PRESETS
 
@@ -32,7 +33,13 @@ def test_train_export_evaluate(monkeypatch, picture_folder, tmp_path, capsys):
     run(monkeypatch, "export", tmp_path / "all", "--out", tmp_path / "both")
     run(monkeypatch, "evaluate", tmp_path / "both", *measure)
     assert "Sliced Wasserstein" in capsys.readouterr().out
-    assert "Not measured" not in (tmp_path / "both" / "README.md").read_text()
+    card = (tmp_path / "both" / "README.md").read_text()
+    assert "Not measured" not in card and "CIFAR" not in card and "other pictures than" not in card
+    others = write_pictures(tmp_path / "others", count=13)
+    run(monkeypatch, "evaluate", tmp_path / "both", "--data", others, *measure[2:])
+    assert (
+        "Note: --data holds other pictures than the model was trained on" in (tmp_path / "both/README.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(
