@@ -107,6 +107,7 @@ def check_folder(recipe: Recipe, run_dir: Path, resume: bool) -> None:
 
 def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> TrainState:
     """Fresh networks, equal on every process; the random state that follows differs between them."""
+    torch.backends.cudnn.deterministic = True  # resuming is exact on a GPU too
     set_seed(recipe.seed)
     built = recipe.build(len(data.class_names))
     generator, discriminator = (

@@ -64,7 +64,7 @@ def load_model(name: str) -> Model:
         UserError: as GANPipeline.from_pretrained.
     """
     pipeline = GANPipeline.from_pretrained(name)
-    pipeline(num_images=1)
+    pipeline(num_images=16)  # what the page draws first
     folder = hub.resolve(name)
     text = read_card(folder / "README.md")
     facts = describe(pipeline)
@@ -109,6 +109,16 @@ def shorten(text: str) -> str:
     return text if len(text) <= MAX_SUMMARY else text[: MAX_SUMMARY - 1].rsplit(" ", 1)[0].rstrip(",;:") + "…"
 
 
+def own_picture(folder: Path, target: str) -> Path | None:
+    """The PNG in the model's folder that a card points to, or None for anything else."""
+    try:
+        file = (folder / target).resolve()
+        inside = file.is_relative_to(folder.resolve()) and file.suffix.lower() == ".png"
+        return file if inside and file.is_file() and file.stat().st_size <= MAX_PICTURE else None
+    except (OSError, ValueError):  # a name that no file can have
+        return None
+
+
 def inline_pictures(card: str, folder: Path) -> str:
     """Put the card's own pictures, MAX_PICTURES at most, into its text, drop others, and take the life out of raw HTML.
 
@@ -119,9 +129,8 @@ def inline_pictures(card: str, folder: Path) -> str:
     def embed(image: re.Match) -> str:
         nonlocal count
         alt, target = image[1], image[2]
-        file = (folder / target).resolve()
-        inside = file.is_relative_to(folder.resolve()) and file.suffix.lower() == ".png"
-        if count == MAX_PICTURES or not inside or not file.is_file() or file.stat().st_size > MAX_PICTURE:
+        file = own_picture(folder, target) if count < MAX_PICTURES else None
+        if file is None:
             return f"*{alt}*" if alt else ""
         count += 1
         return f"![{alt}](data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()})"

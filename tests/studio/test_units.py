@@ -352,3 +352,8 @@ def test_files_are_cleaned_up(model_folders: dict[str, Path], tmp_path: Path, mo
         assert blocks.delete_cache == (app.HOUR, app.HOUR)
         delete_files_created_by_app(blocks, None)
         assert not list(cache.rglob("*.png"))
+
+
+@pytest.mark.parametrize("target", ["a\x00b.png", "x" * 300 + ".png", "../samples.png", "/etc/passwd"])
+def test_a_card_that_points_nowhere_loads(target: str, tmp_path: Path) -> None:
+    assert inline_pictures(f"![alt]({target})", tmp_path) == "*alt*"
