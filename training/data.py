@@ -10,7 +10,6 @@ import hashlib
 import io
 import logging
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +25,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ganhub.errors import UserError, first_line
+from ganhub.errors import UserError
 from training.recipe import Recipe
+from training.sources import IMAGE_COLUMNS, encoded, find_column, keep_classes, open_dataset, read_labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PREPARATION = "1"  # part of every cache key: raise it when `prepare` gives other pixels
-IMAGE_COLUMNS = ("image", "img", "picture", "pixels")
-INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
-LABEL_TYPES = ("string", "large_string", "bool", *INTEGERS)
-LABEL_COLUMNS = ("label", "labels", "class", "fine_label", "character")
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -128,97 +123,6 @@ def load_images(recipe: Recipe, split: str | None = None) -> ImageData:
     rows = encoded(rows, image_column, recipe)
     digest = content_digest(rows, image_column, labels, recipe)
     return cached(digest, names) or decode(rows, image_column, labels, names, digest, recipe)
-
-
-def encoded(rows: "Dataset", column: str, recipe: Recipe) -> "Dataset":
-    """Only the column of pictures, as bytes or paths that `prepare` decodes."""
-    import datasets
-
-    feature = rows.features[column]
-    try:
-        return rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
-    except Exception as error:  # whatever pyarrow has for a type that holds no picture
-        raise UserError(f"{recipe.data}: column {column!r} has no pictures (it holds {feature})") from error
-
-
-def open_dataset(recipe: Recipe, split: str) -> "Dataset":
-    import datasets
-
-    if not recipe.data:
-        raise UserError("no data given; use --data with a folder of parquet files or pictures, or a Hub data set id")
-    folder = existing(recipe.data)
-    if not folder and not HUB_ID.fullmatch(recipe.data):
-        raise UserError(f"{recipe.data}: no such folder, and not a Hub data set id (user/name)")
-    if folder and folder.is_dir() and not any(folder.iterdir()):
-        raise UserError(f"{recipe.data}: the folder is empty")
-    try:
-        return datasets.load_dataset(str(folder or recipe.data), split=split)
-    except Exception as error:  # datasets raises a dozen unrelated types here, Hub errors included
-        reason = first_line(error)
-        raise UserError(f"{recipe.data}, split {split!r}: cannot be read as a data set ({reason})") from error
-
-
-def existing(path: str) -> Path | None:
-    try:
-        folder = Path(path).expanduser()
-        return folder if folder.exists() else None
-    except (OSError, RuntimeError):  # too long for a path, or ~ of nobody
-        return None
-
-
-def find_column(rows: "Dataset", wanted: str, feature: str, usual: tuple[str, ...]) -> str | None:
-    """The column that was asked for, else the first of that feature type, else one with a usual name."""
-    if wanted:
-        if wanted not in rows.column_names:
-            raise UserError(f"no column {wanted!r}; the data set has {', '.join(rows.column_names)}")
-        return wanted
-    typed = [name for name, kind in rows.features.items() if type(kind).__name__ == feature]
-    return next(iter(typed + [name for name in usual if name in rows.column_names]), None)
-
-
-def read_labels(rows: "Dataset", recipe: Recipe) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Class ids (N,) and the names of the classes; (None, ()) for a set without classes."""
-    column = find_column(rows, recipe.label_column, "ClassLabel", LABEL_COLUMNS)
-    if column is None:
-        return None, ()
-    feature = rows.features[column]
-    if type(feature).__name__ != "ClassLabel" and getattr(feature, "dtype", "") not in LABEL_TYPES:
-        raise UserError(f"{recipe.data}: column {column!r} has no classes (it holds {feature}); choose another one")
-    values = rows[column][:]
-    if type(feature).__name__ == "ClassLabel":
-        ids = np.array([-1 if value is None else value for value in values], dtype=np.int64)
-        if ids.max(initial=0) >= len(feature.names):
-            raise UserError(
-                f"{recipe.data}: column {column!r} has class {ids.max()}, but only {len(feature.names)} names"
-            )
-        return ids, tuple(feature.names)
-    known = sorted({value for value in values if value is not None})
-    number = {value: i for i, value in enumerate(known)}
-    return np.array([number.get(value, -1) for value in values], dtype=np.int64), tuple(map(str, known))
-
-
-def keep_classes(
-    rows: "Dataset", labels: np.ndarray | None, names: tuple[str, ...], recipe: Recipe
-) -> tuple["Dataset", np.ndarray | None, tuple[str, ...]]:
-    """Only the recipe's classes, renumbered in its order; rows without a class (-1) go when classes matter."""
-    if labels is None:
-        if recipe.classes:
-            raise UserError(
-                f"{recipe.data}: has no classes, so --classes {' '.join(recipe.classes)} can't be chosen; "
-                f"a bare --classes takes every picture"
-            )
-        return rows, None, ()
-    if unknown := [name for name in recipe.classes if name not in names]:
-        raise UserError(f"{recipe.data}: no class {unknown[0]!r}; it has {', '.join(names)}")
-    if len(set(recipe.classes)) != len(recipe.classes):
-        raise UserError(f"--classes {' '.join(recipe.classes)}: names a class twice")
-    kept = recipe.classes or names
-    number = np.full(len(names) + 1, -1)  # the last entry serves label -1
-    number[[names.index(name) for name in kept]] = np.arange(len(kept))
-    labels = number[labels]
-    if recipe.classes or recipe.conditional:
-        rows, labels = rows.select(np.flatnonzero(labels >= 0)), labels[labels >= 0]
-    return rows, labels, kept
 
 
 def content_digest(rows: "Dataset", column: str, labels: np.ndarray | None, recipe: Recipe) -> str:
