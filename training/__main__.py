@@ -17,7 +17,7 @@ import tyro
 
 from ganhub.errors import UserError
 from training.presets import PRESETS
-from training.recipe import Recipe
+from training.recipe import Recipe, name_value
 
 
 def pairs_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
@@ -42,7 +42,7 @@ def pairs_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.P
         metavar="NAME=VALUE",
         instance_from_str=read,
         is_instance=lambda x: isinstance(x, dict),
-        str_from_instance=lambda x: [f"{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in x.items()],
+        str_from_instance=name_value,
     )
 
 

@@ -19,6 +19,11 @@ def _per_sample(images: Tensor) -> Tensor:
     return torch.rand(len(images), 1, 1, 1, device=images.device, dtype=images.dtype)
 
 
+def mirror(images: Tensor) -> Tensor:
+    """Flip about half of the samples left to right; for real images and views, not one of the policies below."""
+    return torch.where(_per_sample(images) < 0.5, images.flip(3), images)
+
+
 def color(images: Tensor) -> Tensor:
     """Brightness, then saturation, then contrast."""
     images = images + _per_sample(images) - 0.5

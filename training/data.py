@@ -26,6 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ganhub.errors import UserError
+from training.augment import mirror
 from training.recipe import Recipe
 from training.sources import IMAGE_COLUMNS, encoded, find_column, keep_classes, open_dataset, read_labels
 
@@ -79,8 +80,7 @@ class Batches:
         index = self.indices(position, self.batch_size)
         images = to_float(self.data.images[index])
         if self.flip:
-            mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
-            images = torch.where(mirrored, images.flip(3), images)
+            images = mirror(images)
         return images, None if self.data.labels is None else self.data.labels[index]
 
     def indices(self, position: int, count: int) -> Tensor:

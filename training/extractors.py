@@ -230,14 +230,11 @@ def steps(data: "ImageData", options: Extractor) -> int:
 
 def view(images: "Tensor", options: Extractor) -> "Tensor":
     """One random view for self-supervision: mirrored where that is allowed, moved, turned, scaled, recoloured."""
-    import torch
-
-    from training.augment import color
+    from training.augment import color, mirror
     from training.featurenet import distort
 
     if options.flip:
-        mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
-        images = torch.where(mirrored, images.flip(3), images)
+        images = mirror(images)
     images = distort(images, images.shape[-1] / 8, max(options.degrees, 10), max(options.zoom, 0.3))
     return color(images).clamp(-1, 1)
 

@@ -14,7 +14,7 @@ from ganhub.card import Facts, save_facts, write_card
 from ganhub.errors import UserError, first_line
 from training.about import ABOUT, About
 from training.presets import PRESETS
-from training.recipe import Recipe, data_name
+from training.recipe import Recipe, data_name, name_value
 
 SAMPLES_FILE = "samples.png"
 TRAINING_LOG_FILE = "training_log.jsonl"
@@ -140,7 +140,7 @@ def option(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
     if isinstance(value, dict):
-        value = [f"{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in value.items()]
+        value = name_value(value)
     values = value if isinstance(value, list | tuple) else [value]
     return " ".join([f"--{name}", *map(str, values)])
 

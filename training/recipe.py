@@ -197,6 +197,11 @@ class Recipe:
         return [f"{k}: {theirs[k]} -> {v}" for k, v in mine.items() if k not in RESUMABLE and v != theirs[k]]
 
 
+def name_value(values: dict[str, Any]) -> list[str]:
+    """A dictionary as the command line takes it: ["r1=0.1", "norm=none"]; values are JSON unless they are text."""
+    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
+
+
 def data_name(data: str) -> str:
     """What a card may say: a Hub id as it is, a local path as its last part, never where it lies on this machine."""
     path = Path(data).expanduser()
