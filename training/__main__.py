@@ -90,6 +90,16 @@ def train(arguments: list[str]) -> None:
     )
 
 
+def prepare(arguments: list[str]) -> None:
+    from training import prepare as command
+
+    try:
+        print(command.run(parse(command.Prepare, "prepare", arguments)).text())
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        sys.exit(130)
+
+
 def export(arguments: list[str]) -> None:
     from training import publish
 
@@ -112,17 +122,40 @@ def extractor(arguments: list[str]) -> None:
     print(f"{options.out}: written; {name.replace('_', ' ')} {metrics[name]:.2%} on pictures that training never saw")
 
 
+def animate(arguments: list[str]) -> None:
+    from training import snapshots
+
+    options = parse(snapshots.Animate, "animate", arguments)
+    print(f"{snapshots.animate(options.run, options.out)}: written")
+
+
 def benchmark(arguments: list[str]) -> None:
     from training import benchmark as command
 
     command.run(parse(command.Benchmark, "benchmark", arguments))
 
 
+def modes(arguments: list[str]) -> None:
+    from training import modes as command
+
+    command.run(parse(command.Modes, "modes", arguments))
+
+
+def probe(arguments: list[str]) -> None:
+    from training import probe as command
+
+    command.run(parse(command.Probe, "probe", arguments))
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "prepare": (prepare, "crop, find faces, resize: make a folder of pictures that --data takes"),
     "train": (train, "train a GAN: python -m training train PRESET --data DATA --run-dir DIR"),
     "export": (export, "turn a run into a model folder with its card"),
     "evaluate": (evaluate, "measure a model folder against real pictures"),
     "extractor": (extractor, "train the feature network or classifier that the metrics use"),
+    "modes": (modes, "count the modes that a generator has found on a toy data set"),
+    "probe": (probe, "how much a discriminator knows of classes: a linear classifier on its features"),
+    "animate": (animate, "the sample sheets of a run as a GIF"),
     "benchmark": (benchmark, "images per second of a recipe, beside the plain loop"),
 }
 

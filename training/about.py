@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from training.presets import PRESETS
+from training.recipe import Recipe
+
 
 @dataclass(frozen=True)
 class About:
@@ -33,6 +36,33 @@ MNIST: dict[str, Any] = {
     "data_id": "ylecun/mnist",
 }
 
+CIFAR10: dict[str, Any] = {
+    "data_terms": "no licence is stated; the pictures were collected from the web (Tiny Images): research use.",
+    "data_names": ("cifar10", "uoft-cs/cifar10"),
+    "data_id": "uoft-cs/cifar10",
+}
+CIFAR10_SOURCE = "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009."
+
+CELEBA: dict[str, Any] = {
+    "data": "CelebA, aligned and cropped faces: Z. Liu, P. Luo, X. Wang and X. Tang, Deep Learning Face Attributes in "
+    "the Wild, ICCV 2015.",
+    "data_terms": "non-commercial research only; the pictures may not be passed on.",
+    "data_names": ("celeba",),
+    "license": "other",
+    "limits": "Faces in the style of its data only: celebrities, facing the camera, mostly young, white and smiling; "
+    "it draws other people worse and less often. No sample is meant to show anybody. Only for play and study.",
+}
+
+SIMPSONS: dict[str, Any] = {
+    "data": "Faces of characters of The Simpsons, cut from frames of the series.",
+    "data_terms": "characters and pictures belong to their rights holder (20th Television / Disney); research only.",
+    "data_names": ("simpsons",),
+    "license": "other",
+    "limits": "The style of one series, and few characters of it. Not for anything but play and study.",
+}
+
+BASELINE = "A baseline to study and compare with: expect malformed samples, and less variety than the data has."
+
 ABOUT: dict[str, About] = {
     "digits": About(
         summary="Handwritten digits of the class you ask for: MNIST at 32x32, grey.",
@@ -43,10 +73,7 @@ ABOUT: dict[str, About] = {
     ),
     "frogs": About(
         summary="Small frogs in colour: CIFAR-10 at 32x32.",
-        data="CIFAR-10, class frog: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.",
-        data_terms="no licence is stated; the pictures were collected from the web (Tiny Images): research use.",
-        data_names=("cifar10", "uoft-cs/cifar10"),
-        data_id="uoft-cs/cifar10",
+        data=f"CIFAR-10, class frog: {CIFAR10_SOURCE}",
         measured="The extractor is a small classifier of the ten CIFAR-10 classes (82.2 % of held-back pictures right, "
         "frogs 96.1 %), from `python -m training extractor --data cifar10 --out FOLDER --width 48 --feature-dim 192 "
         "--epochs 14 --flip --degrees 5`; it has seen most of these frogs. tutorial-dcgan is the same pair of networks "
@@ -54,15 +81,39 @@ ABOUT: dict[str, About] = {
         "mirroring, no augmentation, no average. untrained is the first checkpoint.",
         limits="A small model of few images: expect the colours, pose and setting of a frog more often than its "
         "anatomy. Not for anything but play and study.",
+        **CIFAR10,
     ),
     "vanilla-mnist": About(
         summary="The vanilla GAN of 2014: handwritten digits, 28x28 grey pixels, from fully connected layers.",
-        limits="A historical baseline: speckled digits, and less variety than MNIST has.",
+        limits=BASELINE,
         **MNIST,
     ),
     "cgan-mnist": About(
         summary="The conditional GAN of 2014: digits of the class you ask for, 28x28 grey pixels, fully connected.",
-        limits="A historical baseline: speckled digits, and less variety than MNIST has.",
+        limits=BASELINE,
         **MNIST,
     ),
+    "keras-celeba": About(summary="Faces at 64x64, by the Keras tutorial on GAN tricks.", **CELEBA),
+    "dcgan-celeba": About(summary="Faces at 64x64, by the PyTorch tutorial's DCGAN.", **CELEBA),
+    "dcgan-paper": About(summary="Faces at 64x64, by the DCGAN of 2016 as its paper has it.", **CELEBA),
+    "dcgan-512": About(summary="Faces at 64x64, by the DCGAN that most PyTorch examples use.", **CELEBA),
+    "tf-simpsons": About(summary="Faces of The Simpsons at 128x128, by the TensorFlow tutorial's DCGAN.", **SIMPSONS),
+    "keras-frogs": About(
+        summary="Small frogs in colour, 32x32, by the GAN of the Keras book.",
+        data=f"CIFAR-10, class frog: {CIFAR10_SOURCE}",
+        limits=BASELINE,
+        **CIFAR10,
+    ),
 }
+
+
+def of_preset(recipe: Recipe) -> About | None:
+    """What is known of a preset: its own entry, else one made of its source and its data."""
+    if recipe.name in ABOUT or recipe.name not in PRESETS:
+        return ABOUT.get(recipe.name)
+    size = f"{recipe.resolution}x{recipe.resolution}"
+    if recipe.name.endswith("-mnist"):
+        return About(summary=f"Handwritten digits, {size}, grey: {recipe.source}.", limits=BASELINE, **MNIST)
+    what, classes = ("Small frogs", ", class frog") if recipe.classes == ("frog",) else ("Small pictures", "")
+    data = f"CIFAR-10{classes}: {CIFAR10_SOURCE}"
+    return About(summary=f"{what} in colour, {size}: {recipe.source}.", data=data, limits=BASELINE, **CIFAR10)

@@ -68,12 +68,27 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-def augmenter(names: tuple[str, ...]) -> Augmentation:
-    """The named augmentations, one after the other."""
+def augmenter(names: tuple[str, ...], probability: float | Tensor = 1.0) -> Augmentation:
+    """The named augmentations, one after the other, each on every image with this probability (read at every call)."""
 
     def augment(images: Tensor) -> Tensor:
         for name in names:
-            images = AUGMENTATIONS[name](images)
+            augmented = AUGMENTATIONS[name](images)
+            if isinstance(probability, Tensor) or probability < 1:
+                augmented = torch.where(_per_sample(images) < probability, augmented, images)
+            images = augmented
         return images
 
     return augment
+
+
+def adapted(probability: Tensor, mean_sign: Tensor, target: float, share: float) -> Tensor:
+    """ADA's controller: Karras et al. 2020, https://arxiv.org/abs/2006.06676, section 3.1.
+
+    Args:
+        probability: of an augmentation, now.
+        mean_sign: r_t, the mean sign of D's logits on real images: towards 1 while D overfits.
+        target: of r_t; 0.6 in the paper.
+        share: how far to go, of the whole way from 0 to 1. The paper looks at every fourth batch; here at every one.
+    """
+    return (probability + share * torch.sign(mean_sign - target)).clamp(0, 1)

@@ -19,6 +19,7 @@ from training.checkpoint import environment
 from training.data import Batches, ImageData, to_float
 from training.presets import PRESETS
 from training.recipe import Recipe
+from training.steps import Game
 from training.trainer import make_step, start_state
 
 
@@ -72,7 +73,8 @@ def random_data(recipe: Recipe, count: int) -> ImageData:
 
 def ganhub_loop(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> Callable[[], object]:
     state = start_state(recipe, data, accelerator)
-    return make_step(recipe, state, Batches(data, recipe.batch_size, 0, recipe.flip), accelerator)
+    batches = Batches(data, recipe.batch_size, 0, recipe.flip, recipe.shuffle, recipe.pixel_range)
+    return make_step(Game(recipe, state, accelerator), batches)
 
 
 def plain_loop(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> Callable[[], object]:

@@ -2,6 +2,7 @@
 
     checkpoints/000800/   one folder a checkpoint, named by its step
         generator, discriminator, ema, g_optimizer, d_optimizer .safetensors
+        memory.safetensors             where the objective or ADA remembers something
         rng-0.safetensors              torch's random state, one file a process
         state.json                     clock, optimiser settings, digest of the data
     checkpoints/latest -> 000800
@@ -41,6 +42,8 @@ class TrainState:
     ema: Generator
     g_optimizer: Optimizer
     d_optimizer: Optimizer
+    memory: dict[str, Tensor]
+    """Numbers that the objective and ADA carry from step to step."""
     clock: Clock
     data_digest: str
     class_names: tuple[str, ...]
@@ -95,6 +98,8 @@ def discard(path: Path) -> None:
 def _write(state: TrainState, folder: Path) -> None:
     for name, network in state.networks().items():
         _save_tensors(network.state_dict(), folder / f"{name}.safetensors")
+    if state.memory:
+        _save_tensors(state.memory, folder / "memory.safetensors")
     settings = {}
     for name, optimizer in state.optimizers().items():
         tensors, settings[name] = split_optimizer(optimizer)
@@ -193,6 +198,9 @@ def load(run_dir: Path, state: TrainState, accelerator: Accelerator) -> None:
             network.load_state_dict(load_file(folder / f"{name}.safetensors"))
         for name, optimizer in state.optimizers().items():
             join_optimizer(optimizer, load_file(folder / f"{name}.safetensors"), record["optimizers"][name])
+        if state.memory:
+            for name, value in load_file(folder / "memory.safetensors").items():
+                state.memory[name].copy_(value)
         rng = load_file(folder / f"rng-{accelerator.process_index}.safetensors")
         state.clock.load_state_dict(record["clock"])
         set_random_state(rng)

@@ -27,8 +27,9 @@ from tqdm import tqdm
 
 from ganhub.errors import UserError
 from training.augment import mirror
+from training.crops import CROPS, take
 from training.recipe import Recipe
-from training.sources import IMAGE_COLUMNS, encoded, find_column, keep_classes, open_dataset, read_labels
+from training.sources import open_source
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,7 +44,7 @@ class ImageData:
     """A decoded data set."""
 
     images: Tensor
-    """(N, C, R, R) uint8."""
+    """(N, C, R, R) uint8; points in the plane are (N, 2, 1, 1) float32."""
     labels: Tensor | None
     """(N,) int64, or None where the set has no classes."""
     class_names: tuple[str, ...]
@@ -60,25 +61,43 @@ class ImageData:
         return dataclasses.replace(self, images=self.images.to(device), labels=labels)
 
 
-def to_float(images: Tensor) -> Tensor:
-    """uint8 -> [-1, 1] float."""
-    return images.float().div_(127.5).sub_(1)
+def to_float(images: Tensor, pixel_range: tuple[float, float] = (-1.0, 1.0)) -> Tensor:
+    """uint8 -> float, black and white becoming the ends of `pixel_range`; points are floats and stay as they are."""
+    if images.is_floating_point():
+        return images
+    low, high = pixel_range
+    return images.float().div_(255 / (high - low)).add_(low)
 
 
 class Batches:
-    """Endless shuffled batches; what comes at a position depends on the seed and that position alone."""
+    """Endless batches; what comes at a position depends on the seed and that position alone.
 
-    def __init__(self, data: ImageData, batch_size: int, seed: int, flip: bool = False):
+    Args:
+        flip: mirror half of the images, at random.
+        shuffle: a new order every epoch; without it, the data set's own, over and over.
+        pixel_range: what black and white become.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        batch_size: int,
+        seed: int,
+        flip: bool = False,
+        shuffle: bool = True,
+        pixel_range: tuple[float, float] = (-1.0, 1.0),
+    ):
         self.data, self.batch_size, self.seed, self.flip = data, batch_size, seed, flip
+        self.shuffle, self.pixel_range = shuffle, pixel_range
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
 
     def at(self, position: int) -> tuple[Tensor, Tensor | None]:
-        """Images (B, C, R, R) in [-1, 1] and labels (B,) from the `position`-th image of the run on.
+        """Images (B, C, R, R) in the pixel range and labels (B,) from the `position`-th image of the run on.
 
         Mirroring draws from torch's global state.
         """
         index = self.indices(position, self.batch_size)
-        images = to_float(self.data.images[index])
+        images = to_float(self.data.images[index], self.pixel_range)
         if self.flip:
             images = mirror(images)
         return images, None if self.data.labels is None else self.data.labels[index]
@@ -95,7 +114,8 @@ class Batches:
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
-            order = torch.randperm(len(self.data), generator=generator)
+            count = len(self.data)
+            order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
             self._epoch, self._order = epoch, order.to(self.data.images.device)
         return self._order
 
@@ -110,23 +130,22 @@ def load_images(recipe: Recipe, split: str | None = None) -> ImageData:
     Raises:
         UserError: there is no such data set, split, column or class, or no picture can be read.
     """
-    rows = open_dataset(recipe, split or recipe.split)
-    image_column = find_column(rows, recipe.image_column, "Image", IMAGE_COLUMNS)
-    if image_column is None:
-        raise UserError(f"{recipe.data}: no column of pictures among {rows.column_names}; name it with --image-column")
-    labels, names = read_labels(rows, recipe)
-    if recipe.conditional and labels is None:
-        raise UserError(
-            f"{recipe.data}: no classes to condition on; add class subfolders, --label-column or --no-conditional"
-        )
-    rows, labels, names = keep_classes(rows, labels, names, recipe)
-    rows = encoded(rows, image_column, recipe)
+    from training import toys  # which reads digits through here
+
+    toys.check(recipe)
+    if toys.is_toy(recipe.data):
+        return toys.load(recipe, split or recipe.split)
+    source = open_source(recipe, split or recipe.split)
+    rows, image_column, labels, names = source.rows, source.column, source.labels, source.class_names
     digest = content_digest(rows, image_column, labels, recipe)
     return cached(digest, names) or decode(rows, image_column, labels, names, digest, recipe)
 
 
 def content_digest(rows: "Dataset", column: str, labels: np.ndarray | None, recipe: Recipe) -> str:
-    digest = hashlib.sha256(f"{PREPARATION} {recipe.resolution} {recipe.channels}".encode())
+    preparation = f"{PREPARATION} {recipe.resolution} {recipe.channels}"
+    if (recipe.crop, recipe.resize) != (Recipe.crop, Recipe.resize):  # the defaults keep the digests of older versions
+        preparation += f" {recipe.crop} {recipe.resize}"
+    digest = hashlib.sha256(preparation.encode())
     for content, _ in pictures(rows, column):
         digest.update(hashlib.sha256(content).digest())
     if labels is not None:
@@ -150,17 +169,24 @@ def pictures(rows: "Dataset", column: str) -> Iterator[tuple[bytes, str]]:
             i += 1
 
 
-def prepare(content: bytes, resolution: int, channels: int) -> np.ndarray | None:
-    """Encoded bytes -> (C, R, R) uint8: upright, centred square, Lanczos. None for what is no picture."""
+def prepare(
+    content: bytes, resolution: int, channels: int, crop: str = Recipe.crop, resize: str = Recipe.resize
+) -> np.ndarray | None:
+    """Encoded bytes -> (C, R, R) uint8, cropped and resized by name. None for what is no picture."""
+    picture = read_picture(content, channels)
+    if picture is None:
+        return None
+    pixels = np.asarray(take(picture, resolution, CROPS[crop](picture.size), resize))
+    return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
+
+
+def read_picture(content: bytes, channels: int) -> Image.Image | None:
+    """Encoded bytes -> an upright picture of mode L or RGB. None for what is no picture."""
     try:
         with Image.open(io.BytesIO(content)) as file:
-            picture = flatten(ImageOps.exif_transpose(file)).convert("L" if channels == 1 else "RGB")
+            return flatten(ImageOps.exif_transpose(file)).convert("L" if channels == 1 else "RGB")
     except Exception:  # a damaged file makes Pillow's readers raise nearly anything
         return None
-    if picture.size != (resolution, resolution):
-        picture = ImageOps.fit(picture, (resolution, resolution), Image.Resampling.LANCZOS)
-    pixels = np.asarray(picture)
-    return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
 
 
 def flatten(picture: Image.Image) -> Image.Image:
@@ -180,7 +206,9 @@ def decode(
     kept, images, skipped = [], [], []
     with ThreadPoolExecutor() as pool:
         found = list(pictures(rows, column))
-        decoded = pool.map(lambda item: prepare(item[0], recipe.resolution, recipe.channels), found)
+        decoded = pool.map(
+            lambda item: prepare(item[0], recipe.resolution, recipe.channels, recipe.crop, recipe.resize), found
+        )
         for i, pixels in enumerate(tqdm(decoded, "decoding", len(found), unit=" pictures", leave=False)):
             if pixels is None:
                 skipped.append(found[i][1])

@@ -32,4 +32,37 @@ def r2(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     return r1(critic, fake, real)
 
 
-PENALTIES: dict[str, Penalty] = {"r1": r1, "r2": r2}
+def one_centred(critic: Critic, images: Tensor) -> Tensor:
+    """(|gradient| - 1)^2 at the given images."""
+    return (input_gradient(critic, images).norm(dim=1) - 1).square().mean()
+
+
+def wgan_gp(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    """(|gradient| - 1)^2 somewhere between a real and a generated image: Gulrajani et al. 2017.
+
+    https://arxiv.org/abs/1704.00028, algorithm 1, where its weight is 10.
+    """
+    share = torch.rand(len(real), 1, 1, 1, device=real.device)
+    return one_centred(critic, real.detach().lerp(fake.detach(), share))
+
+
+def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    """(|gradient| - 1)^2 near the real images: Kodali et al. 2017, https://arxiv.org/abs/1705.07215, weight 10.
+
+    The noise is U(0, 1) times half the standard deviation of the batch, as in the authors' code.
+    """
+    noise = 0.5 * real.detach().std() * torch.rand_like(real)
+    return one_centred(critic, real.detach() + noise)
+
+
+def pulling_away(code: Tensor) -> Tensor:
+    """Mean squared cosine between the codes (B, F) of different generated images, for G to lower.
+
+    Zhao et al. 2017, https://arxiv.org/abs/1609.03126, section 2.4; 0.1 is the paper's weight.
+    """
+    unit = torch.nn.functional.normalize(code)
+    cosines = unit @ unit.T
+    return (cosines.square().sum() - cosines.diagonal().square().sum()) / (len(code) * (len(code) - 1))
+
+
+PENALTIES: dict[str, Penalty] = {"r1": r1, "r2": r2, "wgan_gp": wgan_gp, "dragan": dragan}

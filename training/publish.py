@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from ganhub.card import Facts, save_facts, write_card
 from ganhub.errors import UserError, first_line
-from training.about import ABOUT, About
+from training.about import About, of_preset
 from training.presets import PRESETS
 from training.recipe import Recipe, data_name, name_value
 
@@ -77,16 +77,19 @@ def run(options: Export) -> Path:
 def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> None:
     from ganhub.pipeline import GANPipeline
     from training import checkpoint
+    from training.growing import grown
     from training.runlog import LOG_FILE, read_log, sample_sheet
 
     record = checkpoint.read_record(folder)
+    kimg = record["clock"]["images"] / 1000
+    if not grown(recipe, kimg):
+        raise UserError(f"{folder}: its networks are still growing at {kimg:g} kimg; train on with --resume")
     generator, discriminator = checkpoint.load_networks(folder, recipe, len(record["class_names"]))
     names = record["class_names"] if recipe.conditional else None
     if options.dtype == "fp16":
         generator, discriminator = generator.half(), discriminator.half()
     GANPipeline(generator, discriminator, names).save_pretrained(out)
     portable(recipe).save(out / "recipe.json")
-    kimg = record["clock"]["images"] / 1000
     log = [line for line in read_log(options.run / LOG_FILE) if line["kimg"] <= kimg]
     (out / TRAINING_LOG_FILE).write_text("".join(json.dumps(line) + "\n" for line in log))
     sample_sheet(GANPipeline.from_pretrained(out).generator).save(out / SAMPLES_FILE)
@@ -104,7 +107,7 @@ def portable(recipe: Recipe) -> Recipe:
 def facts(recipe: Recipe, options: Export, record: dict[str, Any], log: list[dict[str, float]]) -> Facts:
     data = data_name(recipe.data)
     about = About(f"A small GAN trained on {data}.", f"{data}.", UNSAID, UNSAID, license="other")
-    known = ABOUT.get(recipe.name)
+    known = of_preset(recipe)
     if known and data in known.data_names and recipe.classes == PRESETS[recipe.name].classes:
         about = known
     return Facts(

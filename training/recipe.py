@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import math
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 # What may differ between a run and its resumption: where it ends and what is written on the way, never what is learnt.
 # `data` is here because a folder may move; its content is compared instead.
 MAX_SEED = 2**31  # leaves room for a seed of its own for each process
-RESUMABLE = frozenset({"data", "kimg", "log_kimg", "sample_kimg", "save_kimg", "keep_checkpoints"})
+RESUMABLE = frozenset({"data", "kimg", "log_kimg", "sample_kimg", "save_kimg", "keep_checkpoints", "snapshot_kimg"})
 
 
 @dataclass(frozen=True)
@@ -43,45 +41,111 @@ class Recipe:
     conditional: bool = False
     """Show the classes to both networks."""
     resolution: int = 32
-    """Side in pixels; pictures are cropped to a centred square and resized (Lanczos)."""
+    """Side in pixels."""
+    crop: str = "square"
+    """How a picture becomes square: a name in training.crops.CROPS."""
+    resize: Literal["lanczos", "area"] = "lanczos"
+    """Filter that brings the crop to the resolution."""
     channels: int = 3
     """1 (grey) or 3 (RGB)."""
     flip: bool = False
     """Mirror half of the real images, at random. Never for digits or text."""
+    shuffle: bool = True
+    """A new order every epoch; without it, the data set's own order, over and over (the Keras tutorials)."""
+    pixel_range: tuple[float, float] = (-1.0, 1.0)
+    """What black and white are for the networks; (0, 1) is a tutorial's slip, kept for those who want to see it."""
 
     # --- networks
     arch: str = "dcgan"
     """Architecture family: a name in ganhub.models.ARCHITECTURES."""
     latent_dim: int = 100
     """Length of z."""
+    latent: Literal["normal", "uniform"] = "normal"
+    """Distribution of the noise: N(0, 1) or U(-1, 1) (the DCGAN paper)."""
+    latent_scale: float = 1.0
+    """The noise is multiplied by this."""
     generator: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the family's Generator, such as width=64."""
     discriminator: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the family's Discriminator, such as norm=none."""
+    grow_from: int = 0
+    """Progressive growing (arXiv:1710.10196): resolution to start at; 0 trains at the full one from the start."""
+    grow_kimg: float = 0.0
+    """Length of each stage of growing: the first half fades the new resolution in, the second trains it."""
 
     # --- objective
     objective: str = "non_saturating"
     """A name in training.objectives.OBJECTIVES."""
+    objective_args: dict[str, float] = field(default_factory=dict)
+    """Arguments of the objective, such as margin=10 (ebgan) or gamma=0.5 (began)."""
     penalties: dict[str, float] = field(default_factory=dict)
     """Penalty name (training.penalties.PENALTIES) and weight, such as r1=1."""
     penalty_every: int = 1
-    """Lazy regularisation: penalise every N-th discriminator step, N times as strongly."""
+    """Lazy regularisation (arXiv:1912.04958): penalise every N-th discriminator step, N times as strongly."""
+    pull_away: float = 0.0
+    """Weight of EBGAN's pulling-away term (arXiv:1609.03126) in the generator's loss."""
+
+    # --- what the discriminator is told and shown
+    real_label: tuple[float, float] = (1.0, 1.0)
+    """One-sided label smoothing (arXiv:1606.03498): labels of real images, uniform in this range."""
+    label_noise: float = 0.0
+    """Up to this much, uniform, is added to every label; negative where a tutorial's fakes are 1 and its reals 0."""
+    label_flip: float = 0.0
+    """Probability that real and fake swap labels for the discriminator (ganhacks 6)."""
+    label_flip_per: Literal["sample", "batch"] = "sample"
+    """Who draws for a flip: every image, or a whole batch of real or of generated ones."""
+    d_batches: Literal["separate", "mixed", "alternating"] = "separate"
+    """Real and generated images go through D one after the other, in one batch, or in an optimiser step each."""
+    instance_noise: float = 0.0
+    """Standard deviation of Gaussian noise on all that D sees (arXiv:1610.04490)."""
+    instance_noise_kimg: float = 0.0
+    """The noise falls to 0 over this long, linearly; 0 keeps it."""
     augment: tuple[str, ...] = ()
     """DiffAugment policies (training.augment.AUGMENTATIONS), applied to real and fake alike."""
+    augment_p: float = 1.0
+    """Probability that an image is augmented; with a target, where it starts."""
+    augment_target: float = 0.0
+    """ADA (arXiv:2006.06676): adapt augment_p so that D's mean sign on real images is this (0.6); 0 is off."""
+    augment_adapt_kimg: float = 500.0
+    """ADA: augment_p needs this long from 0 to 1."""
 
     # --- optimisation
     kimg: float = 1000.0
     """Length of the run."""
     batch_size: int = 64
     """Images per process in a discriminator step."""
+    accumulate: int = 1
+    """Split every batch into this many passes and add up their gradients: the memory of a smaller batch."""
     d_steps: int = 1
-    """Discriminator steps per generator step."""
+    """Discriminator steps in an iteration."""
+    g_steps: int = 1
+    """Generator steps in an iteration."""
+    g_optimizer: str = "adam"
+    """A name in training.optimizers.OPTIMIZERS."""
+    d_optimizer: str = "adam"
+    """A name in training.optimizers.OPTIMIZERS."""
     g_lr: float = 2e-4
-    """Adam's learning rate for the generator."""
+    """Learning rate of the generator."""
     d_lr: float = 2e-4
-    """Adam's learning rate for the discriminator."""
+    """Learning rate of the discriminator."""
     betas: tuple[float, float] = (0.5, 0.999)
-    """Adam's decay rates."""
+    """Decay rates of adam and adamw."""
+    g_optimizer_args: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of the generator's optimiser, such as eps=1e-7 or weight_decay=0.01."""
+    d_optimizer_args: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of the discriminator's optimiser, such as momentum=0.9 nesterov=true."""
+    lr_schedule: Literal["constant", "linear", "cosine", "keras"] = "constant"
+    """How both learning rates fall: to 0 over lr_kimg, or by Keras's old rule, lr / (1 + lr_decay * iterations)."""
+    lr_kimg: float = 0.0
+    """Length of the linear and the cosine schedule."""
+    lr_decay: float = 0.0
+    """Of the keras schedule."""
+    clip_value: float = 0.0
+    """Clip every number of both networks' gradients to +- this; 0 is off."""
+    clip_norm: float = 0.0
+    """Scale each network's gradient down to at most this norm; 0 is off."""
+    clip_weights: float = 0.0
+    """Clamp D's weights to +- this after each of its steps, as in the first WGAN (arXiv:1701.07875); 0 is off."""
     ema_kimg: float = 5.0
     """Half-life of the generator's moving average; 0 keeps the plain weights."""
     mixed_precision: Literal["no", "bf16"] = "no"
@@ -98,6 +162,8 @@ class Recipe:
     """Write a checkpoint this often."""
     keep_checkpoints: int = 2
     """Checkpoints kept; older ones go once the new one is safe."""
+    snapshot_kimg: float = 0.0
+    """Keep the weights of both networks this often, as model folders that stay; 0 keeps none."""
 
     def build(self, num_classes: int = 0) -> "tuple[Generator, Discriminator]":
         """Fresh networks. `num_classes` is the data set's, used if the recipe is conditional.
@@ -115,9 +181,11 @@ class Recipe:
             "channels": self.channels,
             "num_classes": num_classes if self.conditional else 0,
         }
+        noise = {"latent_dim": self.latent_dim, "latent": self.latent, "latent_scale": self.latent_scale}
+        growing = {"grow_from": self.grow_from} if self.grow_from else {}
         try:
-            generator = family.Generator(**shared, latent_dim=self.latent_dim, **self.generator)
-            return generator, family.Discriminator(**shared, **self.discriminator)
+            generator = family.Generator(**shared, **noise, **growing, **self.generator)
+            return generator, family.Discriminator(**shared, **growing, **self.discriminator)
         except (TypeError, ValueError) as error:
             raise UserError(f"recipe {self.name}: {error}") from error
 
@@ -127,46 +195,9 @@ class Recipe:
         Raises:
             UserError: names the field, its value and what it may be.
         """
-        import torch
-        from torch.nn.modules.batchnorm import _BatchNorm
+        from training.checks import check
 
-        from ganhub.models import ARCHITECTURES
-        from training.augment import AUGMENTATIONS
-        from training.objectives import OBJECTIVES
-        from training.penalties import PENALTIES
-
-        known: list[tuple[str, Iterable[str], Collection[str]]] = [
-            ("arch", [self.arch], ARCHITECTURES),
-            ("objective", [self.objective], OBJECTIVES),
-            ("penalties", self.penalties, PENALTIES),
-            ("augment", self.augment, AUGMENTATIONS),
-        ]
-        for name, values, registry in known:
-            for value in values:
-                if value not in registry:
-                    raise UserError(f"recipe {self.name}: {name} has no {value!r}; known: {', '.join(registry)}")
-        positive = ("kimg", "batch_size", "d_steps", "g_lr", "d_lr", "penalty_every", "latent_dim", "keep_checkpoints")
-        for name in (*positive, "log_kimg", "sample_kimg", "save_kimg"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"recipe {self.name}: {name} must be above 0 and finite, got {getattr(self, name)}")
-        for weight in self.penalties.values():
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-                raise UserError(f"recipe {self.name}: a penalty's weight must be a number from 0, got {weight!r}")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise UserError(f"recipe {self.name}: betas must lie in [0, 1), got {self.betas}")
-        if not 0 <= self.ema_kimg < math.inf:
-            raise UserError(f"recipe {self.name}: ema_kimg must be 0 or more, got {self.ema_kimg}")
-        if not 0 <= self.seed < MAX_SEED:
-            raise UserError(f"recipe {self.name}: seed must be from 0 to {MAX_SEED - 1}, got {self.seed}")
-        if self.batch_size < 2:
-            raise UserError(f"recipe {self.name}: batch_size must be at least 2, batch norm needs neighbours")
-        with torch.device("meta"):  # without memory: only to see what the arguments make
-            _, discriminator = self.build(num_classes=2)
-        if self.penalties and any(isinstance(layer, _BatchNorm) for layer in discriminator.modules()):
-            raise UserError(
-                f"recipe {self.name}: penalties ({', '.join(self.penalties)}) are per sample, batch norm is not; "
-                "use --discriminator norm=none"
-            )
+        check(self)
         return self
 
     def save(self, file: Path) -> None:

@@ -100,6 +100,12 @@ class RunLog:
         self.bar.set_postfix({**shown, "D acc": f"{means['d_accuracy']:.0%}"}, refresh=False)
         self.bar.update(min(clock.kimg, self.recipe.kimg) - self.bar.n)
 
+    def histograms(self, seen: dict[str, Tensor], clock: Clock) -> None:
+        """The last step's noise and logits, to TensorBoard."""
+        for tracker in self.accelerator.trackers:
+            for name, values in seen.items():
+                tracker.writer.add_histogram(f"histogram/{name}", values.float().cpu(), clock.images)
+
     def samples(self, generator: Generator, clock: Clock) -> None:
         """The same latents every time, one file a sheet; a sheet that exists stays as it is."""
         if not self.accelerator.is_main_process:
@@ -119,11 +125,24 @@ class RunLog:
 def sample_sheet(generator: Generator, rows: int = 8) -> Image.Image:
     """Seeds 0, 1, 2, ... in an 8x8 grid, or in a column for each class: the pictures `GANPipeline` gives for them."""
     config: Any = generator.config
+    if config.channels == 2:
+        return point_sheet(generator)
     columns = config.num_classes if 0 < config.num_classes <= MAX_COLUMNS else 8
     device = next(generator.parameters()).device
     z = sample(range(rows * columns), config.latent_dim).to(device)
     labels = torch.arange(len(z), device=device) % config.num_classes if config.num_classes else None
     return grid(to_pil(generator(z, labels)), columns)
+
+
+@torch.no_grad()
+def point_sheet(generator: Generator, points: int = 2000) -> Image.Image:
+    """Where a generator of points in the plane puts seeds 0, 1, 2, ..."""
+    from training.toys import scatter
+
+    config: Any = generator.config
+    device = next(generator.parameters()).device
+    labels = torch.arange(points, device=device) % config.num_classes if config.num_classes else None
+    return scatter(generator(sample(range(points), config.latent_dim).to(device), labels).flatten(1).cpu())
 
 
 def read_log(file: Path) -> list[dict[str, float]]:

@@ -4,6 +4,7 @@ Everything here is about rows and columns; `training.data` decodes what comes ou
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,35 @@ INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32
 LABEL_TYPES = ("string", "large_string", "bool", *INTEGERS)
 LABEL_COLUMNS = ("label", "labels", "class", "fine_label", "character")
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class Source:
+    rows: "Dataset"
+    """With one column, of encoded pictures."""
+    column: str
+    labels: np.ndarray | None
+    """(N,) int64, -1 for a row without a class; None for a set without classes."""
+    class_names: tuple[str, ...]
+
+
+def open_source(recipe: Recipe, split: str) -> Source:
+    """The pictures and classes that the recipe's data fields ask for, not yet decoded.
+
+    Raises:
+        UserError: there is no such data set, split, column or class.
+    """
+    rows = open_dataset(recipe, split)
+    column = find_column(rows, recipe.image_column, "Image", IMAGE_COLUMNS)
+    if column is None:
+        raise UserError(f"{recipe.data}: no column of pictures among {rows.column_names}; name it with --image-column")
+    labels, names = read_labels(rows, recipe)
+    if recipe.conditional and labels is None:
+        raise UserError(
+            f"{recipe.data}: no classes to condition on; add class subfolders, --label-column or --no-conditional"
+        )
+    rows, labels, names = keep_classes(rows, labels, names, recipe)
+    return Source(encoded(rows, column, recipe), column, labels, names)
 
 
 def open_dataset(recipe: Recipe, split: str) -> "Dataset":

@@ -13,10 +13,12 @@ loader (a missing weight is a warning, a missing file falls back to a pickle, an
 """
 
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
+import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -28,6 +30,7 @@ from ganhub.files import read_object
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 DTYPES = ("F16", "BF16", "F32", "I64")  # I64 counts batch norm's batches
+LATENTS = ("normal", "uniform")
 MAX_WIDTH = 4096  # channels of one layer; a config that asks for more is refused before any memory is taken
 
 
@@ -64,13 +67,27 @@ class GANModule(ModelMixin, ConfigMixin):
 class Generator(GANModule):
     """z (B, latent_dim), labels (B,) -> images (B, C, R, R).
 
-    Its config always has `resolution`, `channels`, `latent_dim` and `num_classes` (0 when unconditional).
+    Its config always has `resolution`, `channels`, `latent_dim`, `num_classes` (0 when unconditional), `latent` and
+    `latent_scale`.
     """
 
     arch: ClassVar[str]
+    grows: ClassVar[bool] = False  # has it `grow_to` and `levels`, for progressive growing?
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         raise NotImplementedError
+
+    def noise(self, z: Tensor) -> Tensor:
+        """Standard normal z as this network wants it; every `forward` begins with it.
+
+        So a model that learnt from uniform or narrower noise is still sampled from standard normal z, the noise of all
+        contracts here: config `latent` "normal" leaves it, "uniform" maps it to U(-1, 1) through its own distribution
+        function, and `latent_scale` then scales it.
+        """
+        config: Any = self.config
+        if config.latent == "uniform":
+            z = torch.erf(z / 2**0.5)
+        return z * config.latent_scale
 
 
 class Discriminator(GANModule):
@@ -80,9 +97,43 @@ class Discriminator(GANModule):
     """
 
     arch: ClassVar[str]
+    grows: ClassVar[bool] = False
+    autoencoder: ClassVar[bool] = False  # are the logits the negated error of reconstructing the images?
+
+    def hidden(self, images: Tensor) -> list[Tensor]:
+        """What every block gives, from the image on: maps (B, C, H, W) or vectors (B, F); the last is the code."""
+        raise NotImplementedError
+
+    def judge(self, code: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:
+        """The logits (B,) of images (B, C, R, R) whose code (the last of `hidden`) is known."""
+        raise NotImplementedError
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        raise NotImplementedError
+        return self.judge(self.hidden(images)[-1], images, labels)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What it knows of images (B, C, R, R), as vectors (B, F) for a linear classifier, say.
+
+        As in section 5.1 of the DCGAN paper (https://arxiv.org/abs/1511.06434): the maps of all blocks, each max-pooled
+        to 4x4, flattened and concatenated.
+        """
+        pooled = (F.adaptive_max_pool2d(x, min(4, x.shape[2])) if x.ndim == 4 else x for x in self.hidden(images))
+        return torch.cat([x.flatten(1) for x in pooled], dim=1)
+
+
+def chain(blocks: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """What each block makes of what the one before it made of x."""
+    given = []
+    for block in blocks:
+        x = block(x)
+        given.append(x)
+    return given
+
+
+def need_labels(labels: Tensor | None) -> Tensor:
+    if labels is None:
+        raise ValueError("a conditional model needs labels")
+    return labels
 
 
 def read_config(folder: Path, cls: type[GANModule]) -> dict[str, Any]:
@@ -144,3 +195,22 @@ def check_sizes(name: str, resolution: int, channels: int, num_classes: int, **w
     for key, value in widths.items():
         if not 1 <= value <= MAX_WIDTH:
             raise ValueError(f"{name} needs {key} between 1 and {MAX_WIDTH}, got {value}")
+
+
+def check_latent(name: str, latent: str, latent_scale: float) -> None:
+    check_choices(name, latent=(latent, LATENTS))
+    if isinstance(latent_scale, bool) or not isinstance(latent_scale, int | float) or not 0 < latent_scale <= 100:
+        raise ValueError(f"{name} needs a latent_scale above 0 and up to 100, got {latent_scale!r}")
+
+
+def check_choices(name: str, **choices: tuple[object, tuple]) -> None:
+    """Each argument with its value and the values that it may have."""
+    for key, (value, known) in choices.items():
+        if value not in known:
+            raise ValueError(f"{name} needs {key} to be one of {', '.join(map(str, known))}, got {value!r}")
+
+
+def check_flags(name: str, **flags: bool) -> None:
+    for key, value in flags.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} needs true or false as {key}, got {value!r}")

@@ -3,6 +3,8 @@
 Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661; Mirza and Osindero 2014, https://arxiv.org/abs/1411.1784. As
 in the tutorial, G's hidden layers are linear, 1-d batch norm, LeakyReLU(0.2) and D has no norm; a class enters as a
 one-hot vector beside z and beside the flattened image. Deviation: D gives a logit instead of a probability.
+
+Besides images it draws points in the plane, (B, 2, 1, 1) in [-1, 1]: channels=2 with resolution=1.
 """
 
 from collections.abc import Sequence
@@ -12,18 +14,25 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from ganhub.models import base
+from ganhub.models import base, layers
+
+POINTS = (1, 2)  # resolution and channels of points in the plane
 
 
 class Generator(base.Generator):
     """Latents to images through fully connected layers.
 
     Args:
-        resolution: side of the image in pixels, from 4 to 256.
-        channels: 1 or 3.
+        resolution: side of the image in pixels, from 4 to 256; 1 for points.
+        channels: 1 or 3; 2 for points.
         latent_dim: length of z.
         num_classes: 0 for an unconditional model.
         hidden: width of each hidden layer.
+        latent, latent_scale: the noise, "normal" or "uniform", and what it is multiplied by; see base.Generator.noise.
+        norm: after every hidden layer: "batch", "layer" or "none".
+        dropout: share of the numbers set to 0 after each hidden layer, in training.
+        init: initial weights; a name in layers.INITS.
+        spectral_norm: divide every weight by its largest singular value.
     """
 
     arch = "mlp"
@@ -36,18 +45,25 @@ class Generator(base.Generator):
         latent_dim: int = 100,
         num_classes: int = 0,
         hidden: Sequence[int] = (256, 512, 1024),
+        latent: str = "normal",
+        latent_scale: float = 1.0,
+        norm: str = "batch",
+        dropout: float = 0.0,
+        init: str = "default",
+        spectral_norm: bool = False,
     ):
         super().__init__()
-        check_layers(resolution, channels, num_classes, hidden)
-        base.check_sizes("mlp", resolution, channels, num_classes, latent_dim=latent_dim)
+        check(resolution, channels, num_classes, hidden, spectral_norm, latent_dim=latent_dim)
+        base.check_latent("mlp", latent, latent_scale)
         widths = [latent_dim + num_classes, *hidden]
-        self.blocks = nn.Sequential(
-            *(nn.Sequential(nn.Linear(a, b), nn.BatchNorm1d(b), nn.LeakyReLU(0.2)) for a, b in zip(widths, hidden))
-        )  # (B, 1024)
+        self.blocks = perceptron(widths, norm, dropout)  # (B, 1024)
         self.to_image = nn.Linear(widths[-1], channels * resolution**2)
+        layers.init_weights(self, init)
+        if spectral_norm:
+            layers.add_spectral_norm(self)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        pixels = self.to_image(self.blocks(with_one_hot(z, labels, self.config.num_classes))).tanh()
+        pixels = self.to_image(self.blocks(with_one_hot(self.noise(z), labels, self.config.num_classes))).tanh()
         return pixels.view(len(z), self.config.channels, self.config.resolution, self.config.resolution)
 
 
@@ -55,8 +71,9 @@ class Discriminator(base.Discriminator):
     """Images to logits through fully connected layers.
 
     Args:
-        resolution, channels, num_classes: as in the generator.
-        hidden: width of each hidden layer.
+        resolution, channels, num_classes, hidden, dropout, init, spectral_norm: as in the generator.
+        norm: after every hidden layer: "none" (the tutorial), "batch" or "layer".
+        minibatch_discrimination: kernels of layers.MinibatchDiscrimination beside the last hidden layer; 0 is off.
     """
 
     arch = "mlp"
@@ -68,31 +85,56 @@ class Discriminator(base.Discriminator):
         channels: int = 1,
         num_classes: int = 0,
         hidden: Sequence[int] = (512, 256),
+        norm: str = "none",
+        dropout: float = 0.0,
+        minibatch_discrimination: int = 0,
+        init: str = "default",
+        spectral_norm: bool = False,
     ):
         super().__init__()
-        check_layers(resolution, channels, num_classes, hidden)
+        check(resolution, channels, num_classes, hidden, spectral_norm)
         widths = [channels * resolution**2 + num_classes, *hidden]
-        self.blocks = nn.Sequential(
-            *(nn.Sequential(nn.Linear(a, b), nn.LeakyReLU(0.2)) for a, b in zip(widths, hidden))
-        )  # (B, 256)
-        self.to_logit = nn.Linear(widths[-1], 1)
+        self.blocks = perceptron(widths, norm, dropout)  # (B, 256)
+        self.gather = nn.Sequential(*layers.minibatch_discrimination(widths[-1], minibatch_discrimination))
+        self.to_logit = nn.Linear(widths[-1] + minibatch_discrimination, 1)
+        layers.init_weights(self, init)
+        if spectral_norm:
+            layers.add_spectral_norm(self)
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.to_logit(self.blocks(with_one_hot(images.flatten(1), labels, self.config.num_classes))).squeeze(1)
+    def hidden(self, images: Tensor) -> list[Tensor]:
+        """Without its label, an image is seen as one of no class."""
+        return base.chain(self.blocks, F.pad(images.flatten(1), (0, self.config.num_classes)))
+
+    def judge(self, code: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:
+        if self.config.num_classes:  # a class enters below the code
+            code = self.blocks(with_one_hot(images.flatten(1), labels, self.config.num_classes))
+        return self.to_logit(self.gather(code)).squeeze(1)
+
+
+def perceptron(widths: Sequence[int], norm: str, dropout: float) -> nn.Sequential:
+    """The hidden layers, as blocks: (B, widths[0]) -> (B, widths[-1])."""
+
+    def block(a: int, b: int) -> nn.Sequential:
+        return nn.Sequential(nn.Linear(a, b), *layers.norm1d(norm, b), nn.LeakyReLU(0.2), *layers.dropout(dropout))
+
+    return nn.Sequential(*(block(a, b) for a, b in zip(widths, widths[1:])))
 
 
 def with_one_hot(x: Tensor, labels: Tensor | None, num_classes: int) -> Tensor:
     """(B, N) -> (B, N + num_classes); as it is without classes."""
     if not num_classes:
         return x
-    if labels is None:
-        raise ValueError("a conditional model needs labels")
-    return torch.cat([x, F.one_hot(labels, num_classes).to(x.dtype)], dim=1)
+    return torch.cat([x, F.one_hot(base.need_labels(labels), num_classes).to(x.dtype)], dim=1)
 
 
-def check_layers(resolution: int, channels: int, num_classes: int, hidden: Sequence[int]) -> None:
+def check(
+    resolution: int, channels: int, num_classes: int, hidden: Sequence[int], spectral_norm: bool, **widths: int
+) -> None:
     if not hidden or len(hidden) > 16:
         raise ValueError(f"mlp needs 1 to 16 hidden layers, got {len(hidden)}")
-    base.check_sizes("mlp", resolution, channels, num_classes, **{f"hidden[{i}]": w for i, w in enumerate(hidden)})
-    if not 4 <= resolution <= 256:
-        raise ValueError(f"mlp needs a resolution from 4 to 256, got {resolution}")
+    widths |= {f"hidden[{i}]": width for i, width in enumerate(hidden)}
+    points = (resolution, channels) == POINTS
+    base.check_sizes("mlp", resolution, 3 if points else channels, num_classes, **widths)
+    if not points and not 4 <= resolution <= 256:
+        raise ValueError(f"mlp needs a resolution from 4 to 256 (or 1 with channels=2: points), got {resolution}")
+    base.check_flags("mlp", spectral_norm=spectral_norm)

@@ -10,6 +10,10 @@ from training.recipe import Recipe
 SMALL = {
     "dcgan": {"generator": {"width": 4}, "discriminator": {"width": 4}, "resolution": 16},
     "mlp": {"generator": {"hidden": [16, 16]}, "discriminator": {"hidden": [16, 8]}, "resolution": 16},
+    "frog": {"generator": {"width": 4}, "discriminator": {"width": 4}, "resolution": 32},
+    "resnet": {"generator": {"width": 4}, "discriminator": {"width": 4}, "resolution": 16},
+    "autoencoder": {"generator": {"width": 4}, "discriminator": {"width": 4}, "resolution": 16},
+    "capsule": {"generator": {"width": 4}, "discriminator": {"width": 4}, "resolution": 16},
 }
 
 
@@ -17,6 +21,9 @@ def shrink(recipe: Recipe, data: str, **changes) -> Recipe:
     """The recipe with small networks, small batches and 10 steps, on another data set."""
     small = SMALL[recipe.arch]
     networks = {part: {**getattr(recipe, part), **small[part]} for part in ("generator", "discriminator")}
+    networks = {part: values | ({"attention": 8} if "attention" in values else {}) for part, values in networks.items()}
+    if recipe.grow_from:
+        networks |= {"grow_from": 8, "grow_kimg": 0.012}
     values = {"data": str(data), "classes": (), "resolution": small["resolution"], "latent_dim": 8, "batch_size": 4}
     steps = {"kimg": 0.04 * recipe.d_steps, "log_kimg": 0.008, "sample_kimg": 0.02, "save_kimg": 0.02}
     return dataclasses.replace(recipe, **{**networks, **values, **steps, **changes})

@@ -1,31 +1,6 @@
-"""The named presets. Each is a Recipe, most derived from another with `dataclasses.replace`."""
-
-from dataclasses import replace
+"""The recipes of the models in `ganhub/zoo`."""
 
 from training.recipe import Recipe
-
-PYTORCH_GANS = "https://github.com/gordicaleksa/pytorch-GANs"
-
-vanilla_mnist = Recipe(
-    name="vanilla-mnist",
-    source=f"Goodfellow et al. 2014 (arXiv:1406.2661) as in {PYTORCH_GANS}",
-    resolution=28,
-    channels=1,
-    arch="mlp",
-    latent_dim=100,
-    batch_size=128,
-    kimg=2000.0,
-    ema_kimg=0.0,
-    sample_kimg=60.0,
-    save_kimg=120.0,
-)
-
-cgan_mnist = replace(
-    vanilla_mnist,
-    name="cgan-mnist",
-    source=f"Mirza and Osindero 2014 (arXiv:1411.1784) as in {PYTORCH_GANS}",
-    conditional=True,
-)
 
 digits = Recipe(
     name="digits",
@@ -58,4 +33,4 @@ frogs = Recipe(
     ema_kimg=5.0,
 )
 
-PRESETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (digits, frogs, vanilla_mnist, cgan_mnist)}
+ZOO = (digits, frogs)

@@ -1,0 +1,133 @@
+"""What several families share: norms, weight inits, spectral norm, and the layers that look at a whole batch."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parametrizations
+
+Convolution = nn.Conv2d | nn.ConvTranspose2d
+NORMS = ("batch", "instance", "layer", "none")
+MAX_KERNELS = 1024
+
+
+def norm2d(kind: str, channels: int) -> list[nn.Module]:
+    """The norm after a convolution, as a list to unpack: empty for "none".
+
+    Batch: Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167. Instance: Ulyanov et al. 2016,
+    https://arxiv.org/abs/1607.08022, with scale and shift. Layer: Ba et al. 2016, https://arxiv.org/abs/1607.06450,
+    over channels and pixels, which is a group norm of one group.
+    """
+    check_norm("a convolution", kind)
+    makers: dict[str, Callable[[], list[nn.Module]]] = {
+        "batch": lambda: [nn.BatchNorm2d(channels)],
+        "instance": lambda: [nn.InstanceNorm2d(channels, affine=True)],
+        "layer": lambda: [nn.GroupNorm(1, channels)],
+        "none": list,
+    }
+    return makers[kind]()
+
+
+def norm1d(kind: str, features: int) -> list[nn.Module]:
+    """The norm after a linear layer; an instance norm has nothing to average there."""
+    check_norm("a linear layer", kind, ("batch", "layer", "none"))
+    makers: dict[str, Callable[[], list[nn.Module]]] = {
+        "batch": lambda: [nn.BatchNorm1d(features)],
+        "layer": lambda: [nn.LayerNorm(features)],
+        "none": list,
+    }
+    return makers[kind]()
+
+
+def check_norm(name: str, kind: str, known: tuple[str, ...] = NORMS) -> None:
+    if kind not in known:
+        raise ValueError(f"{name} needs a norm among {', '.join(known)}, got {kind!r}")
+
+
+def dropout(rate: float) -> list[nn.Module]:
+    """Srivastava et al. 2014; a list to unpack, empty for 0."""
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+        raise ValueError(f"dropout must be a share from 0 to below 1, got {rate!r}")
+    return [nn.Dropout(rate)] if rate else []
+
+
+class MinibatchDiscrimination(nn.Module):
+    """Features (B, F) -> (B, F + kernels): beside each sample, how close it is to the others of its batch.
+
+    Salimans et al. 2016, https://arxiv.org/abs/1606.03498, section 3.2: every sample is projected to `kernels` rows of
+    `dims` numbers, and exp(-L1 distance) to the same row of each sample of the batch (itself too) is summed.
+    """
+
+    def __init__(self, features: int, kernels: int, dims: int = 5):
+        super().__init__()
+        if isinstance(kernels, bool) or not isinstance(kernels, int) or not 1 <= kernels <= MAX_KERNELS:
+            raise ValueError(f"minibatch discrimination needs 1 to {MAX_KERNELS} kernels, got {kernels!r}")
+        self.kernels, self.dims = kernels, dims
+        self.projection = nn.Linear(features, kernels * dims, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.projection(x).unflatten(1, (self.kernels, self.dims))  # (B, K, D)
+        distance = (rows[:, None] - rows[None]).abs().sum(3)  # (B, B, K)
+        return torch.cat([x, (-distance).exp().sum(1)], dim=1)
+
+
+def minibatch_discrimination(features: int, kernels: int) -> list[nn.Module]:
+    """A list to unpack, empty for 0 kernels."""
+    return [] if kernels == 0 else [MinibatchDiscrimination(features, kernels)]
+
+
+class MinibatchStddev(nn.Module):
+    """Maps (B, C, H, W) -> (B, C + 1, H, W): the spread over the batch, averaged to one number, as a further channel.
+
+    Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 3, with the whole batch as the group.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        spread = (x.var(0, unbiased=False) + 1e-8).sqrt().mean()
+        return torch.cat([x, spread.expand(len(x), 1, *x.shape[2:])], dim=1)
+
+
+BATCHWISE = (_BatchNorm, MinibatchDiscrimination, MinibatchStddev)  # layers through which samples see each other
+
+
+def init_weights(network: nn.Module, kind: str) -> None:
+    """Draw the weights of every convolution and linear layer anew, in place.
+
+    Args:
+        kind: "dcgan" (N(0, 0.02), batch norm's scale N(1, 0.02): Radford et al. 2016, section 4), "he"
+            (https://arxiv.org/abs/1502.01852), "xavier" (Glorot and Bengio 2010, zero biases: Keras's default),
+            "normal" (N(0, 0.02), zero biases: TensorFlow tutorials), "orthogonal" (https://arxiv.org/abs/1312.6120), or
+            "default" (PyTorch's own; nothing is drawn).
+    """
+    if kind not in INITS:
+        raise ValueError(f"init must be one of {', '.join(INITS)}, got {kind!r}")
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and kind != "default":
+            INITS[kind](module.weight)
+            if module.bias is not None and kind in ZERO_BIASES:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d) and kind == "dcgan" and module.affine:
+            nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+INITS: dict[str, Callable[[Tensor], object]] = {
+    "dcgan": lambda weight: nn.init.normal_(weight, 0.0, 0.02),
+    "he": lambda weight: nn.init.kaiming_normal_(weight, a=0.2),
+    "xavier": nn.init.xavier_uniform_,
+    "orthogonal": nn.init.orthogonal_,
+    "normal": lambda weight: nn.init.normal_(weight, 0.0, 0.02),
+    "default": lambda weight: weight,
+}
+ZERO_BIASES = ("xavier", "normal")
+
+
+def add_spectral_norm(network: nn.Module) -> None:
+    """Divide the weight of every convolution, linear layer and embedding by its largest singular value.
+
+    Miyato et al. 2018, https://arxiv.org/abs/1802.05957, by one power iteration a forward pass in training mode. Call
+    it last: the weights are drawn before.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)):
+            parametrizations.spectral_norm(module)

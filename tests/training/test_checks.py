@@ -1,0 +1,90 @@
+"""What can't be trained is refused before anything starts, by name and with the way out."""
+
+import dataclasses
+
+import pytest
+
+from ganhub import UserError
+from training.presets import PRESETS
+from training.recipe import Recipe
+
+PENALTY = {"penalties": {"r1": 1.0}}
+ADA = {"augment": ("translation",), "augment_target": 0.6}
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"arch": "vae"}, "arch has no 'vae'; known: dcgan, "),
+        ({"objective": "wgan"}, "objective has no 'wgan'"),
+        ({"objective_args": {"margin": 1.0}}, "objective_args has no 'margin'; known: none"),
+        ({"penalties": {"r3": 1.0}}, "penalties has no 'r3'; known: r1, r2"),
+        ({"augment": ("blur",)}, "augment has no 'blur'"),
+        ({"crop": "oval"}, "crop has no 'oval'; known: square"),
+        ({"d_optimizer": "lion"}, "d_optimizer has no 'lion'; known: adam"),
+        ({"kimg": 0}, "kimg must be above 0"),
+        ({"g_lr": float("nan")}, "g_lr must be above 0"),
+        ({"kimg": float("inf")}, "kimg must be above 0 and finite"),
+        ({"clip_norm": -1.0}, "clip_norm must be 0 or more"),
+        ({"label_flip": 1.5}, "label_flip must be between 0 and 1"),
+        ({"real_label": (1.0, 0.9)}, "real_label must be two numbers from 0 to 2, the lower one first"),
+        ({"pixel_range": (1.0, 0.0)}, "pixel_range must be two numbers from -1 to 1, black first"),
+        ({"penalties": {"r1": "x"}}, "a penalty's weight must be a number"),
+        ({"penalties": {"r1": -1.0}}, "a penalty's weight must be a number"),
+        ({"objective": "margin", "objective_args": {"upper": "x"}}, "objective_args: upper must be a number"),
+        ({"betas": (1.5, 0.9)}, "betas must lie in"),
+        ({"ema_kimg": -1.0}, "ema_kimg must be 0 or more"),
+        ({"seed": -1}, "seed must be from 0"),
+        ({"batch_size": 1}, "batch_size / accumulate must be at least 2"),
+        ({"batch_size": 8, "accumulate": 3}, "accumulate must divide batch_size, 8, got 3"),
+        ({"batch_size": 8, "accumulate": 8}, "batch_size / accumulate must be at least 2"),
+        ({"d_optimizer_args": {"momentum": 0.9}}, "d_optimizer_args: .*momentum"),
+        ({"latent": "cauchy"}, "latent .*normal, uniform"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(changes, words):
+    with pytest.raises(UserError, match=words):
+        dataclasses.replace(PRESETS["digits"], **changes).check()
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (
+            {**PENALTY, "discriminator": {"norm": "batch"}},
+            "per sample, BatchNorm2d is not; use --discriminator norm=none",
+        ),
+        ({**PENALTY, "discriminator": {}}, "use --discriminator norm=none"),
+        (
+            {**PENALTY, "discriminator": {"norm": "none", "minibatch_stddev": True}},
+            "MinibatchStddev is not; use --discriminator norm=none, without minibatch layers",
+        ),
+        ({**PENALTY, "discriminator": {"norm": "none"}, "d_batches": "alternating"}, "use --d-batches separate"),
+        ({"objective": "ebgan"}, "ebgan needs an auto-encoder as discriminator; use --arch autoencoder"),
+        ({"objective": "hinge", "arch": "autoencoder"}, "which hinge can't use; use --objective ebgan or began"),
+        ({"objective": "wasserstein"}, "without a bound on D's slope; use --clip-weights 0.01"),
+        ({"objective": "relativistic", "label_flip": 0.1}, "objective relativistic has none"),
+        ({"objective": "relativistic", "real_label": (0.9, 0.9)}, "objective relativistic has none"),
+        ({"objective": "relativistic", "d_batches": "alternating"}, "their batches can't alternate"),
+        ({"augment_target": 0.6}, "need something to apply; name it with --augment"),
+        ({"augment_p": 0.5}, "need something to apply; name it with --augment"),
+        ({**ADA, "objective": "wasserstein", "clip_weights": 0.01}, "means nothing to objective wasserstein"),
+        ({"grow_from": 8, "grow_kimg": 1.0, "arch": "mlp"}, "arch mlp doesn't; use --arch resnet"),
+        ({"grow_from": 8, "arch": "resnet"}, "grow_from and grow_kimg belong together"),
+        ({"grow_kimg": 8.0}, "grow_from and grow_kimg belong together"),
+        ({"lr_schedule": "cosine"}, "lr_kimg is the length of a linear or cosine lr_schedule"),
+        ({"lr_kimg": 9.0}, "lr_kimg is the length of a linear or cosine lr_schedule"),
+        ({"lr_schedule": "keras"}, "lr_decay belongs to lr_schedule keras"),
+        ({"instance_noise_kimg": 9.0}, "set instance_noise too"),
+    ],
+)
+def test_what_makes_no_sense_together_is_refused_with_the_way_out(changes, words):
+    with pytest.raises(UserError, match=words):
+        dataclasses.replace(Recipe(), **changes).check()
+
+
+def test_points_are_not_augmented():
+    points = Recipe(arch="mlp", resolution=1, channels=2)
+    points.check()
+    with pytest.raises(UserError, match="not for points in the plane"):
+        dataclasses.replace(points, flip=True).check()

@@ -1,0 +1,8 @@
+"""The named presets. Each is a Recipe, most derived from another with `dataclasses.replace`."""
+
+from training.presets.next_steps import NEXT_STEPS
+from training.presets.tutorials import TUTORIALS
+from training.presets.zoo import ZOO
+from training.recipe import Recipe
+
+PRESETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (*ZOO, *TUTORIALS, *NEXT_STEPS)}

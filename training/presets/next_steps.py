@@ -1,0 +1,168 @@
+"""What the tutorials name as the next step: other objectives and other networks, small enough for a CPU.
+
+All but the last three learn MNIST at 32x32 and differ from `hinge-mnist` in what their paper changed.
+"""
+
+from dataclasses import replace
+
+from training.recipe import Recipe
+
+hinge_mnist = Recipe(
+    name="hinge-mnist",
+    source="hinge loss (arXiv:1705.02894) on a DCGAN (arXiv:1511.06434)",
+    resolution=32,
+    channels=1,
+    latent_dim=64,
+    generator={"width": 32},
+    discriminator={"width": 32},
+    objective="hinge",
+    kimg=250.0,
+)
+
+minimax_mnist = replace(
+    hinge_mnist, name="minimax-mnist", source="the saturating loss of arXiv:1406.2661, equation 1", objective="minimax"
+)
+
+lsgan_mnist = replace(
+    hinge_mnist, name="lsgan-mnist", source="least squares GAN (arXiv:1611.04076)", objective="least_squares"
+)
+
+wgan_mnist = replace(
+    hinge_mnist,
+    name="wgan-mnist",
+    source="Wasserstein GAN with clipped weights (arXiv:1701.07875)",
+    objective="wasserstein",
+    clip_weights=0.01,
+    d_steps=5,
+    g_optimizer="rmsprop",
+    d_optimizer="rmsprop",
+    g_lr=5e-5,
+    d_lr=5e-5,
+    kimg=1250.0,
+)
+
+wgan_gp_mnist = replace(
+    hinge_mnist,
+    name="wgan-gp-mnist",
+    source="WGAN-GP (arXiv:1704.00028)",
+    discriminator={"width": 32, "norm": "layer"},
+    objective="wasserstein",
+    penalties={"wgan_gp": 10.0},
+    d_steps=5,
+    betas=(0.0, 0.9),
+    g_lr=1e-4,
+    d_lr=1e-4,
+    kimg=1250.0,
+)
+
+dragan_mnist = replace(
+    hinge_mnist,
+    name="dragan-mnist",
+    source="DRAGAN (arXiv:1705.07215)",
+    discriminator={"width": 32, "norm": "none"},
+    objective="non_saturating",
+    penalties={"dragan": 10.0},
+)
+
+r3gan_mnist = replace(
+    hinge_mnist,
+    name="r3gan-mnist",
+    source="relativistic loss with R1 and R2, R3GAN's objective (arXiv:2501.05441)",
+    discriminator={"width": 32, "norm": "none"},
+    objective="relativistic",
+    penalties={"r1": 0.5, "r2": 0.5},
+    betas=(0.0, 0.99),
+)
+
+capsule_mnist = replace(
+    hinge_mnist,
+    name="capsule-mnist",
+    source="capsules with dynamic routing (arXiv:1710.09829) as discriminator (arXiv:1802.06167)",
+    arch="capsule",
+    discriminator={},
+    objective="margin",
+)
+
+ebgan_mnist = replace(
+    hinge_mnist,
+    name="ebgan-mnist",
+    source="EBGAN with the pulling-away term (arXiv:1609.03126)",
+    arch="autoencoder",
+    generator={},
+    discriminator={"error": "l2"},
+    objective="ebgan",
+    objective_args={"margin": 1.0},
+    pull_away=0.1,
+)
+
+began_mnist = replace(
+    ebgan_mnist,
+    name="began-mnist",
+    source="BEGAN (arXiv:1703.10717)",
+    discriminator={"error": "l1"},
+    objective="began",
+    objective_args={},
+    pull_away=0.0,
+)
+
+sngan_frogs = Recipe(
+    name="sngan-frogs",
+    source="SNGAN (arXiv:1802.05957): residual blocks, spectral norm, hinge loss, 5 steps of D",
+    classes=("frog",),
+    flip=True,
+    arch="resnet",
+    resolution=32,
+    latent_dim=128,
+    generator={"width": 64},
+    discriminator={"width": 64, "spectral_norm": True},
+    objective="hinge",
+    d_steps=5,
+    betas=(0.0, 0.9),
+    kimg=1000.0,
+)
+
+# All ten classes: conditional batch norm in G, a projection in D, self-attention at 16x16.
+sagan_cifar = replace(
+    sngan_frogs,
+    name="sagan-cifar",
+    source="self-attention (arXiv:1805.08318) and projection (arXiv:1802.05637) on residual blocks",
+    classes=(),
+    conditional=True,
+    generator={"width": 64, "attention": 16, "spectral_norm": True},
+    discriminator={"width": 64, "attention": 16, "spectral_norm": True},
+    d_steps=1,
+    g_lr=1e-4,
+    d_lr=4e-4,
+)
+
+progressive_frogs = replace(
+    sngan_frogs,
+    name="progressive-frogs",
+    source="progressive growing (arXiv:1710.10196) from 8x8, WGAN-GP loss",
+    discriminator={"width": 64},
+    objective="wasserstein",
+    penalties={"wgan_gp": 10.0},
+    d_steps=1,
+    betas=(0.0, 0.99),
+    g_lr=1e-3,
+    d_lr=1e-3,
+    grow_from=8,
+    grow_kimg=100.0,
+    kimg=500.0,
+)
+
+NEXT_STEPS = (
+    hinge_mnist,
+    minimax_mnist,
+    lsgan_mnist,
+    wgan_mnist,
+    wgan_gp_mnist,
+    dragan_mnist,
+    r3gan_mnist,
+    capsule_mnist,
+    ebgan_mnist,
+    began_mnist,
+    sngan_frogs,
+    sagan_cifar,
+    progressive_frogs,
+)

@@ -1,0 +1,238 @@
+"""The two steps of a GAN: an update of the discriminator and an update of the generator."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from training.augment import Augmentation, adapted, augmenter
+from training.checkpoint import TrainState
+from training.labels import draw_labels
+from training.objectives import OBJECTIVES, Objective
+from training.optimizers import Player, clip_gradients, clip_weights, lr_factor, set_lr
+from training.penalties import PENALTIES, pulling_away
+from training.recipe import Recipe
+
+Stats = dict[str, Tensor]
+
+
+@dataclass
+class Game:
+    """What both steps share: the recipe, the players, and where they play."""
+
+    recipe: Recipe
+    state: TrainState
+    accelerator: Accelerator
+    seen: dict[str, Tensor] = field(default_factory=dict)
+    """The last step's noise and logits, detached, for TensorBoard's histograms."""
+
+    def __post_init__(self) -> None:
+        probability = self.state.memory.get("augment_p", self.recipe.augment_p)
+        self.augment: Augmentation = augmenter(self.recipe.augment, probability)
+
+    @property
+    def objective(self) -> Objective:
+        return OBJECTIVES[self.recipe.objective]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the objective: its defaults, what the recipe sets, and what it remembers."""
+        memory = {name: self.state.memory[name] for name in self.objective.memory}
+        return {**self.objective.arguments, **self.recipe.objective_args, **memory}
+
+    def view(self, images: Tensor) -> Tensor:
+        """What D sees of images: augmented, and under instance noise that fades with the clock."""
+        images = self.augment(images)
+        recipe, strength = self.recipe, self.recipe.instance_noise
+        if recipe.instance_noise_kimg:
+            strength *= max(0.0, 1 - self.state.clock.kimg / recipe.instance_noise_kimg)
+        return images + strength * torch.randn_like(images) if strength else images
+
+    def latents(self, count: int) -> Tensor:
+        z = torch.randn(count, self.recipe.latent_dim, device=self.accelerator.device)
+        self.seen["z"] = self.state.generator.noise(z)
+        return z
+
+    def parts(self, *batches: Tensor | None) -> Iterator[tuple[Any, ...]]:
+        """The same slice of every batch, `accumulate` times."""
+        count = self.recipe.accumulate
+        return zip(*([None] * count if batch is None else batch.chunk(count) for batch in batches))
+
+
+def d_step(game: Game, real: Tensor, labels: Tensor | None, penalise: bool = False) -> Stats:
+    """One discriminator update (two where real and generated batches alternate); generated images carry no gradient."""
+    recipe, state = game.recipe, game.state
+    state.discriminator.requires_grad_(True)
+    with torch.no_grad(), game.accelerator.autocast():
+        fake = state.generator(game.latents(len(real)), labels)
+    judged: dict[str, list[Tensor]] = {"real_logit": [], "fake_logit": []}
+    stats: Stats = {}
+    for shown in [("real",), ("fake",)] if recipe.d_batches == "alternating" else [("real", "fake")]:
+        losses = (d_loss(game, *part, penalise, shown, judged) for part in game.parts(real, fake, labels))
+        stats |= descend(game, "d", losses)
+    if "d_loss_real" in stats:
+        stats["d_loss"] = stats["d_loss_real"] + stats["d_loss_fake"]
+    logits = {name: torch.cat(values) for name, values in judged.items()}
+    game.seen |= logits
+    return stats | remember(game, **logits)
+
+
+def d_loss(
+    game: Game,
+    real: Tensor,
+    fake: Tensor,
+    labels: Tensor | None,
+    penalise: bool,
+    shown: tuple[str, ...],
+    judged: dict[str, list[Tensor]],
+) -> tuple[Tensor, Stats]:
+    """The discriminator's loss and its parts; adds the logits to `judged`.
+
+    Args:
+        shown: which of ("real", "fake") D judges now.
+    """
+    recipe, objective = game.recipe, game.objective
+    penalties = recipe.penalties if penalise else {}
+    if penalties:
+        real, fake = real.requires_grad_(True), fake.float().requires_grad_(True)
+    critic = Critic(game, labels, exact=bool(penalties))
+    if recipe.d_batches == "mixed":
+        critic.judge_together(real, fake)
+    logits = {name: critic(images) for name, images in (("real", real), ("fake", fake)) if name in shown}
+    for name, values in logits.items():
+        judged[f"{name}_logit"].append(values.detach())
+    if objective.loss is None:
+        stats = {"d_loss": objective.d_loss(logits["real"], logits["fake"], **game.arguments)}
+    else:
+        stats = {
+            f"d_loss_{name}": objective.loss(
+                values, draw_labels(recipe, values, real=name == "real"), **game.arguments
+            ).mean()
+            for name, values in logits.items()
+        }
+    loss = torch.stack(list(stats.values())).sum()
+    for name, weight in penalties.items():
+        stats[name] = PENALTIES[name](critic, real, fake)
+        loss = loss + weight * recipe.penalty_every * stats[name]
+    return loss, stats
+
+
+def remember(game: Game, real_logit: Tensor, fake_logit: Tensor) -> Stats:
+    """Statistics of D's verdicts, and what the objective and ADA keep of them for the next step."""
+    recipe, objective, memory = game.recipe, game.objective, game.state.memory
+    boundary = objective.boundary
+    right = [real_logit > fake_logit] if boundary is None else [real_logit > boundary, fake_logit < boundary]
+    stats = {"d_accuracy": torch.stack([x.float().mean() for x in right]).mean()}
+    stats |= {"real_logit": real_logit.mean(), "fake_logit": fake_logit.mean()}
+    if objective.remember:
+        means = game.accelerator.reduce(torch.stack([stats["real_logit"], stats["fake_logit"]]), reduction="mean")
+        kept, shown = objective.remember(*means, **game.arguments)
+        for name, value in kept.items():
+            memory[name].copy_(value)
+        stats |= shown
+    if recipe.augment_target:
+        sign = game.accelerator.reduce(torch.sign(real_logit - (boundary or 0.0)).mean(), reduction="mean")
+        images = recipe.batch_size * game.accelerator.num_processes
+        share = images / (1000 * recipe.augment_adapt_kimg)
+        stats |= {"augment_p": memory["augment_p"].clone(), "augment_sign": sign}
+        memory["augment_p"].copy_(adapted(memory["augment_p"], sign, recipe.augment_target, share))
+    return stats
+
+
+def g_step(game: Game, real: Tensor, labels: Tensor | None) -> Stats:
+    """One generator update through a frozen discriminator; `real` only counts for a relativistic objective."""
+    game.state.discriminator.requires_grad_(False)
+    z = game.latents(len(real))
+    return descend(game, "g", (g_loss(game, *part) for part in game.parts(z, real.detach(), labels)))
+
+
+def g_loss(game: Game, z: Tensor, real: Tensor, labels: Tensor | None) -> tuple[Tensor, Stats]:
+    critic = Critic(game, labels)
+    with game.accelerator.autocast():
+        fake = game.state.generator(z, labels)
+    real_logits = critic(real) if game.objective.relativistic else None
+    loss = game.objective.g_loss(critic(fake), real_logits, **game.arguments)
+    stats = {"g_loss": loss}
+    if game.recipe.pull_away:
+        stats["pull_away"] = pulling_away(critic.code(fake))
+        loss = loss + game.recipe.pull_away * stats["pull_away"]
+    return loss, stats
+
+
+@dataclass
+class Verdict:
+    images: Tensor
+    logits: Tensor
+    code: Tensor
+
+
+class Critic:
+    """The discriminator with labels and view bound; remembers what it has judged, so a penalty costs no further pass.
+
+    Args:
+        exact: judge in fp32 whatever the run's precision, because second derivatives need it.
+    """
+
+    def __init__(self, game: Game, labels: Tensor | None, exact: bool = False):
+        self.game, self.labels, self.exact = game, labels, exact
+        self.verdicts: list[Verdict] = []
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.verdict(images).logits
+
+    def code(self, images: Tensor) -> Tensor:
+        """What D's last block makes of them, as vectors (B, F)."""
+        return self.verdict(images).code.float().flatten(1)
+
+    def verdict(self, images: Tensor) -> Verdict:
+        for verdict in self.verdicts:
+            if verdict.images is images:
+                return verdict
+        logits, code = self._judge(images, self.labels)
+        self.verdicts.append(Verdict(images, logits, code))
+        return self.verdicts[-1]
+
+    def judge_together(self, real: Tensor, fake: Tensor) -> None:
+        """Both in one batch, so that batch norm sees a mixture."""
+        labels = None if self.labels is None else torch.cat([self.labels, self.labels])
+        logits, code = self._judge(torch.cat([real, fake]), labels)
+        for images, own_logits, own_code in zip((real, fake), logits.chunk(2), code.chunk(2)):
+            self.verdicts.append(Verdict(images, own_logits, own_code))
+
+    def _judge(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        discriminator, accelerator = self.game.state.discriminator, self.game.accelerator
+        with torch.autocast(images.device.type, enabled=False) if self.exact else accelerator.autocast():
+            seen = self.game.view(images)
+            code = discriminator.hidden(seen)[-1]
+            return discriminator.judge(code, seen, labels).float(), code
+
+
+def descend(game: Game, player: Player, losses: Iterable[tuple[Tensor, Stats]]) -> Stats:
+    """One optimiser step on the mean of the losses over all parts and processes; returns the mean statistics.
+
+    Gradients are averaged here instead of by DistributedDataParallel, which can't follow two forward passes and a
+    double backward through one network.
+    """
+    recipe, state, accelerator = game.recipe, game.state, game.accelerator
+    network = state.networks()["generator" if player == "g" else "discriminator"]
+    optimizer = state.optimizers()[f"{player}_optimizer"]
+    optimizer.zero_grad(set_to_none=True)
+    totals: Stats = {}
+    for loss, stats in losses:
+        accelerator.backward(loss / recipe.accumulate)
+        for name, value in stats.items():
+            totals[name] = totals.get(name, 0.0) + value.detach() / recipe.accumulate
+    if accelerator.num_processes > 1:
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        mean = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")
+        for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients])):
+            gradient.copy_(part.view_as(gradient))
+    clip_gradients(recipe, network)
+    set_lr(optimizer, getattr(recipe, f"{player}_lr") * lr_factor(recipe, state.clock))
+    optimizer.step()
+    if player == "d" and recipe.clip_weights:
+        clip_weights(network, recipe.clip_weights)
+    return totals

@@ -1,0 +1,45 @@
+"""What was trained, by one name: the newest checkpoint of a run, a model folder, a zoo name or a Hub id."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganhub.errors import UserError
+from ganhub.models.base import Discriminator, Generator
+from training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Networks in eval mode on the CPU, and how they were trained."""
+
+    generator: Generator
+    """The averaged one."""
+    discriminator: Discriminator | None
+    recipe: Recipe | None
+    """None where the model comes without one."""
+
+
+def open_trained(name: str, discriminator: bool = False) -> Trained:
+    """
+    Args:
+        name: the folder of a run or of a model, a zoo name, or a Hub id.
+        discriminator: load it too.
+
+    Raises:
+        UserError: there is none such, or its files are missing, damaged or don't fit each other.
+    """
+    from ganhub import hub
+    from ganhub.pipeline import GANPipeline, read_index
+    from training import checkpoint
+
+    run = Path(name).expanduser()
+    if (run / "checkpoints").is_dir():
+        recipe, folder = Recipe.load(run / "recipe.json"), checkpoint.find(run)
+        networks = checkpoint.load_networks(folder, recipe, len(checkpoint.read_record(folder)["class_names"]))
+        return Trained(*networks, recipe)
+    found = hub.resolve(name, discriminator=discriminator)
+    if discriminator and not any(read_index(found).get("discriminator") or ()):
+        raise UserError(f"{name}: has no discriminator; take the run's folder, or a model that was exported with one")
+    pipe = GANPipeline.from_pretrained(found, discriminator=discriminator)
+    file = found / "recipe.json"
+    return Trained(pipe.generator, pipe.discriminator, Recipe.load(file) if file.exists() else None)
