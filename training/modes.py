@@ -39,7 +39,7 @@ HIGH_QUALITY = 3  # standard deviations
 class Modes:
     """Count the modes that a generator has found on a toy data set."""
 
-    model: Annotated[str, tyro.conf.Positional]
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_OR_MODEL")]
     """The folder of a run (its newest checkpoint) or of a model, or a Hub id."""
     data: str = ""
     """toy:ring, toy:grid or stacked:DATA; by default what the model was trained on."""

@@ -37,7 +37,7 @@ HELD_BACK = "a seeded tenth of {}, held back"
 class Probe:
     """Fit a linear classifier on a discriminator's features, on an untrained one's and on pixels, and compare."""
 
-    model: Annotated[str, tyro.conf.Positional]
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """The folder of a run (its newest checkpoint) or of a model, a zoo name, or a Hub id."""
     data: str
     """Pictures with classes: a folder or a Hub id. The model decides on their size."""

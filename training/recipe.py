@@ -182,7 +182,7 @@ class Recipe:
             "num_classes": num_classes if self.conditional else 0,
         }
         noise = {"latent_dim": self.latent_dim, "latent": self.latent, "latent_scale": self.latent_scale}
-        growing = {"grow_from": self.grow_from} if self.grow_from else {}
+        growing = {"grow_from": self.grow_from} if self.grow_from and family.Generator.grows else {}
         try:
             generator = family.Generator(**shared, **noise, **growing, **self.generator)
             return generator, family.Discriminator(**shared, **growing, **self.discriminator)

@@ -130,9 +130,9 @@ def remember(game: Game, real_logit: Tensor, fake_logit: Tensor) -> Stats:
     if objective.remember:
         means = game.accelerator.reduce(torch.stack([stats["real_logit"], stats["fake_logit"]]), reduction="mean")
         kept, shown = objective.remember(*means, **game.arguments)
+        stats |= {name: value.clone() for name, value in shown.items()}
         for name, value in kept.items():
             memory[name].copy_(value)
-        stats |= shown
     if recipe.augment_target:
         sign = game.accelerator.reduce(torch.sign(real_logit - (boundary or 0.0)).mean(), reduction="mean")
         images = recipe.batch_size * game.accelerator.num_processes

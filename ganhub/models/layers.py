@@ -67,9 +67,9 @@ class MinibatchDiscrimination(nn.Module):
         self.projection = nn.Linear(features, kernels * dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = self.projection(x).unflatten(1, (self.kernels, self.dims))  # (B, K, D)
-        distance = (rows[:, None] - rows[None]).abs().sum(3)  # (B, B, K)
-        return torch.cat([x, (-distance).exp().sum(1)], dim=1)
+        rows = self.projection(x).float().unflatten(1, (self.kernels, self.dims)).transpose(0, 1)  # (K, B, D)
+        distance = torch.cdist(rows, rows, p=1.0)  # (K, B, B); it has no second derivative
+        return torch.cat([x, (-distance).exp().sum(2).T.to(x.dtype)], dim=1)
 
 
 def minibatch_discrimination(features: int, kernels: int) -> list[nn.Module]:

@@ -223,6 +223,19 @@ def test_minibatch_discrimination_sees_copies(arch):
     torch.testing.assert_close(apart, torch.full((2,), 4.0))
 
 
+def test_minibatch_layers_have_their_values():
+    layer = layers.MinibatchDiscrimination(2, kernels=1, dims=2)
+    layer.projection.weight.data = torch.eye(2)
+    x = torch.tensor([[0.0, 0.0], [1.0, -1.0], [0.0, 3.0]])
+    two, three, five = torch.tensor([-2.0, -3.0, -5.0]).exp()
+    close = torch.stack([1 + two + three, 1 + two + five, 1 + three + five])
+    torch.testing.assert_close(layer(x), torch.cat([x, close[:, None]], dim=1))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(layer(x.bfloat16()).float()[:, 2], close, atol=0.02, rtol=0)
+    maps = torch.tensor([1.0, -3.0]).view(2, 1, 1, 1).expand(2, 3, 2, 2)  # standard deviation 2 everywhere
+    torch.testing.assert_close(layers.MinibatchStddev()(maps)[:, 3], torch.full((2, 2, 2), 2.0))
+
+
 def test_spectral_norm_bounds_every_weight():
     discriminator = dcgan.Discriminator(resolution=16, width=4, norm="none", num_classes=3, spectral_norm=True)
     for _ in range(50):  # of its power iteration

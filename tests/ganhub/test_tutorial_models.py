@@ -171,6 +171,12 @@ def test_a_presets_activations_are_the_tutorials(name):
         assert [getattr(m, "negative_slope", 0.0) for m in used] == slopes
 
 
+def test_only_the_frogs_discriminator_drops_out():
+    for name in PARAMETERS:
+        rates = [[m.p for m in network.modules() if isinstance(m, nn.Dropout)] for network in networks(name)]
+        assert rates == [[], [0.4] if name == "keras-frogs" else []]
+
+
 def test_the_conditional_mlp_takes_a_one_hot_class_beside_z_and_beside_the_image():
     for network, plain in zip(networks("cgan-mnist", 10), PARAMETERS["vanilla-mnist"][::2]):
         (outputs, inputs), *others = plain
@@ -178,13 +184,12 @@ def test_the_conditional_mlp_takes_a_one_hot_class_beside_z_and_beside_the_image
 
 
 def test_initial_weights_are_the_tutorials():
-    """PyTorch's own in dcgan-celeba, N(0, 0.02) in the paper, Glorot's in Keras; biases are 0 outside PyTorch."""
+    """Of G's last layer; biases are 0 outside PyTorch."""
     expected = {
-        "dcgan-celeba": (3 * 128 * 16) ** -0.5,  # of G's last layer: U(+-1 / sqrt(fan)), PyTorch's fan is 3 * 16
+        "dcgan-celeba": (3 * 3 * 16) ** -0.5,  # PyTorch's own: uniform up to 1 / sqrt(outputs * kernel^2)
         "dcgan-512": 0.02,
-        "keras-frogs": (2 / (256 * 49 + 3 * 49)) ** 0.5,
+        "keras-frogs": (2 / (256 * 49 + 3 * 49)) ** 0.5,  # Glorot's
     }
-    expected["dcgan-celeba"] = (3 * 3 * 16) ** -0.5
     for name, std in expected.items():
         torch.manual_seed(0)
         last = PRESETS[name].build()[0].to_image

@@ -33,5 +33,4 @@ def test_a_pixel_range_moves_black_and_white_and_leaves_points():
     assert torch.allclose(to_float(black_and_white, (-0.5, 2)), torch.tensor([-0.5, 2, 0]))
     data = ImageData(black_and_white[:, None, None, None], None, (), "")
     assert Batches(data, 3, seed=0, shuffle=False, pixel_range=(0, 1)).at(0)[0].flatten()[:2].tolist() == [0, 1]
-    points = torch.tensor([0.25, -0.75])
-    assert torch.equal(to_float(points, (0, 1)), points)
+    assert to_float(torch.tensor([0.25, -0.75]), (0, 1)).tolist() == [0.25, -0.75]

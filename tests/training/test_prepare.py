@@ -10,10 +10,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
 from ganhub import UserError
 from tests.conftest import write_pictures
+from tests.training.drawings import draw_face, noise
 from training import __main__ as command
 from training import prepare as module
 from training.crops import CROPS
@@ -34,44 +35,6 @@ def run(monkeypatch, *arguments):
 
 def load(folder, **changes):
     return load_images(Recipe(data=str(folder), resolution=16, **changes))
-
-
-def draw_face(size=(160, 120), box=(30, 20, 90, 80)):
-    """Hair, eyes, brows, nose and mouth with the shading of a photograph: OpenCV's frontal cascade takes it for one."""
-    picture = Image.new("RGB", size, (120, 130, 140))
-    draw, side = ImageDraw.Draw(picture), box[2] - box[0]
-
-    def ellipse(left, top, right, bottom, level):
-        place = [box[i % 2] + side * share for i, share in enumerate((left, top, right, bottom))]
-        draw.ellipse(place, fill=(level, int(level * 0.85), int(level * 0.75)))
-
-    ellipse(0.1, -0.15, 0.9, 0.8, 50)
-    ellipse(0.12, 0, 0.88, 1.1, 200)
-    for x in (0.32, 0.68):
-        ellipse(x - 0.13, 0.27, x + 0.13, 0.45, 150)
-        ellipse(x - 0.12, 0.25, x + 0.12, 0.3, 60)
-        ellipse(x - 0.09, 0.34, x + 0.09, 0.43, 90)
-    ellipse(0.44, 0.4, 0.56, 0.66, 225)
-    ellipse(0.42, 0.62, 0.58, 0.67, 130)
-    ellipse(0.33, 0.76, 0.67, 0.85, 110)
-    return picture.filter(ImageFilter.GaussianBlur(side / 50))
-
-
-def draw_cartoon(size=(160, 120), middle=(110, 50), radius=25):
-    """A figure with outlines on a background that hardly changes."""
-    ramp = np.linspace(90, 130, size[0])[None, :, None] + np.zeros((size[1], 1, 3))
-    picture = Image.fromarray(ramp.astype(np.uint8))
-    draw, (x, y) = ImageDraw.Draw(picture), middle
-    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(250, 210, 20), outline="black", width=2)
-    for dx in (-10, 10):
-        draw.ellipse((x + dx - 8, y - 12, x + dx + 8, y + 4), fill="white", outline="black", width=2)
-        draw.ellipse((x + dx - 2, y - 6, x + dx + 2, y - 2), fill="black")
-    draw.line((x - 12, y + 12, x + 12, y + 14), fill="black", width=2)
-    return picture
-
-
-def noise(size=(20, 20), seed=0):
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
 
 
 @pytest.fixture
@@ -103,8 +66,8 @@ def test_a_flat_folder_stays_flat_and_one_picture_is_enough(picture_folder, tmp_
     assert len(load(tmp_path / "one")) == 1  # though report.json is as many files
 
 
-def write_parquet(folder, labels):
-    """One picture a label, or None for no class."""
+def write_parquet(folder, labels, names=None):
+    """One picture a label, or None for no class; with names, labels are numbers."""
     import datasets
 
     def encoded(i):
@@ -113,7 +76,8 @@ def write_parquet(folder, labels):
         return {"bytes": file.getvalue(), "path": None}
 
     columns = {"image": [encoded(i) for i in range(len(labels))], "label": labels}
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    label = datasets.ClassLabel(names=names) if names else datasets.Value("string")
+    features = datasets.Features({"image": datasets.Image(), "label": label})
     datasets.Dataset.from_dict(columns, features=features).to_parquet(folder / "train-00000-of-00001.parquet")
     return folder
 
@@ -161,26 +125,6 @@ def test_a_limit_is_spread_over_the_source(picture_folder, tmp_path):
     assert prepare(picture_folder, tmp_path / "out", limit=6).classes == {"dark": 3, "light": 3}
 
 
-def test_the_frontal_detector_finds_a_face_and_nothing_else():
-    find = find_detector("frontal").find
-    assert find(draw_face()) == pytest.approx((30, 20, 90, 80), abs=8)
-    large = draw_face((1600, 1200), (900, 300, 1400, 800))  # shrunk before the search
-    assert find(large) == pytest.approx((900, 300, 1400, 800), abs=60)
-    assert find(noise((160, 120))) is None and find(draw_cartoon()) is None
-
-
-def test_the_saliency_detector_finds_a_cartoon_and_nothing_on_a_plain_wall():
-    find = find_detector("saliency").find
-    for middle in ((110, 50), (50, 70)):
-        left, top, right, bottom = find(draw_cartoon(middle=middle))
-        assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx(middle, abs=15)
-        assert 30 < right - left < 90 and right - left == pytest.approx(bottom - top)
-    assert find(Image.new("RGB", (60, 40), "teal")) is None
-    left, top, right, bottom = find(noise((64, 64)))  # nothing stands out: most of the middle
-    assert left < 20 and top < 20 and right > 44 and bottom > 44
-    assert find(noise((500, 3), 1)) is not None
-
-
 def test_the_centre_detector_and_the_margin_say_how_much_is_taken(tmp_path):
     find = find_detector("centre").find
     assert find(Image.new("RGB", (100, 60))) == (35, 15, 65, 45)
@@ -192,18 +136,6 @@ def test_the_centre_detector_and_the_margin_say_how_much_is_taken(tmp_path):
     prepare(tmp_path / "in", tmp_path / "all", detector="centre", margin=0.5, resolution=32)
     taken = np.asarray(Image.open(tmp_path / "all/train/0.png"))
     assert np.array_equal(taken, np.asarray(noise((64, 32)))[:, 16:48])
-
-
-def test_a_cascade_of_the_users(tmp_path):
-    import cv2
-
-    file = f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml"
-    assert find_detector(f"cascade:{file}").find(draw_face()) == pytest.approx((30, 20, 90, 80), abs=8)
-    (tmp_path / "no.xml").write_text("<a/>")
-    (tmp_path / "empty.xml").write_text("")
-    for name, words in (("no.xml", "not a cascade"), ("empty.xml", "not a cascade"), ("gone.xml", "no such cascade")):
-        with pytest.raises(UserError, match=words):
-            find_detector(f"cascade:{tmp_path / name}")
 
 
 def test_few_finds_are_the_first_line_and_its_command_works(mixed, tmp_path, monkeypatch, capsys):
@@ -232,8 +164,8 @@ def test_nothing_accepted_is_one_line_and_writes_nothing(mixed, tmp_path, monkey
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_leaves_what_was_there(signum, picture_folder, tmp_path, monkeypatch, capsys):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     prepare(picture_folder, tmp_path / "out", limit=2)
-    before = signal.getsignal(signal.SIGTERM)
 
     def stop(*arguments):
         os.kill(os.getpid(), signum)
@@ -244,7 +176,7 @@ def test_a_stopped_run_leaves_what_was_there(signum, picture_folder, tmp_path, m
         run(monkeypatch, picture_folder, "--out", tmp_path / "out", "--force", "--workers", 1)
     assert caught.value.code == 130 and "stopped; nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [tmp_path / "out"] and len(load(tmp_path / "out")) == 2
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_force_replaces_prepared_pictures_and_nothing_else(picture_folder, tmp_path):
@@ -276,7 +208,7 @@ def test_mistakes_are_one_line(picture_folder, tmp_path):
     for options, words in (
         ({"source": "/no/such"}, "no such folder"),
         ({"source": tmp_path / "text"}, "no column of pictures"),
-        ({"source": write_parquet(tmp_path / "rows", [])}, "has no pictures"),
+        ({"source": write_parquet(tmp_path / "rows", [0, 0], ["a", "b"]), "classes": ("b",)}, "has no pictures"),
         ({"out": tmp_path / "file" / "out"}, "can't be written"),
         ({"detector": "anime"}, "no detector 'anime'; known: none, frontal, saliency, centre, cascade:FILE.xml"),
         ({"crop": "round"}, f"no crop 'round'; known: {', '.join(CROPS)}"),
@@ -289,15 +221,3 @@ def test_mistakes_are_one_line(picture_folder, tmp_path):
         with pytest.raises(UserError, match=words) as caught:
             prepare(**{"source": picture_folder, "out": tmp_path / "out", **options})
         assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
-
-
-def test_missing_or_too_new_opencv_is_one_line(monkeypatch):
-    import cv2
-
-    monkeypatch.delattr(cv2, "CascadeClassifier")
-    with pytest.raises(UserError, match=r"has no cascades any more, OpenCV 4 has; pip install ganhub\[prepare\]"):
-        find_detector("frontal")
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(UserError, match=r"needs OpenCV; pip install ganhub\[prepare\], or take --detector saliency"):
-        find_detector("frontal")
-    assert find_detector("saliency").find(draw_cartoon())

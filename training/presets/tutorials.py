@@ -53,8 +53,8 @@ dcgan_paper = replace(
     name="dcgan-paper",
     source=DCGAN,
     latent="uniform",
-    generator={"width": 128, "max_width": 1024, "kernel": 5},
-    discriminator={"width": 128, "max_width": 1024, "kernel": 5},
+    generator={"width": 128, "max_width": 1024, "kernel": 5, "bias": False},
+    discriminator={"width": 128, "max_width": 1024, "kernel": 5, "bias": False},
 )
 
 # The variant with half the channels, 512 at 4x4, that most PyTorch examples use.
