@@ -4,7 +4,8 @@ Counted as in VEEGAN (Srivastava et al. 2017, https://arxiv.org/abs/1705.07761, 
 https://arxiv.org/abs/1712.04086, section 4):
 
 - Gaussians in the plane: a sample belongs to the mode whose centre is nearest, and is of high quality if that is at
-  most three standard deviations away (98.9 % of the data are). A mode is found if one such sample belongs to it.
+  most three standard deviations away (98.9 % of the data are). A mode is found if one such sample belongs to it, so
+  samples scattered all over the plane find every mode too: read the count beside the share of high quality.
 - Stacked MNIST: a classifier reads the digit of each channel; a mode is found if one sample is read as it.
 - Reverse KL, which these papers report, is KL(generated || data) in nats between the shares of samples that belong to
   each mode, all samples counted. 0 is best; log of the number of modes, all samples in one mode, is worst. Forward KL,

@@ -206,7 +206,7 @@ class Critic:
         discriminator, accelerator = self.game.state.discriminator, self.game.accelerator
         with torch.autocast(images.device.type, enabled=False) if self.exact else accelerator.autocast():
             seen = self.game.view(images)
-            code = discriminator.hidden(seen)[-1]
+            code = discriminator.hidden(seen, labels)[-1]
             return discriminator.judge(code, seen, labels).float(), code
 
 

@@ -107,7 +107,7 @@ class Discriminator(base.Discriminator):
         self.decoder = decoder(inputs, sides, width, depth, norm, channels)
         layers.init_weights(self, init)
 
-    def hidden(self, images: Tensor) -> list[Tensor]:
+    def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         return base.chain(self.encoder, images)
 
     def judge(self, code: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:

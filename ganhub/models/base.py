@@ -100,8 +100,11 @@ class Discriminator(GANModule):
     grows: ClassVar[bool] = False
     autoencoder: ClassVar[bool] = False  # are the logits the negated error of reconstructing the images?
 
-    def hidden(self, images: Tensor) -> list[Tensor]:
-        """What every block gives, from the image on: maps (B, C, H, W) or vectors (B, F); the last is the code."""
+    def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
+        """What every block gives, from the image on: maps (B, C, H, W) or vectors (B, F); the last is the code.
+
+        Labels count only where a family shows them to its first layer, and may be left out for looking at features.
+        """
         raise NotImplementedError
 
     def judge(self, code: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:
@@ -109,7 +112,7 @@ class Discriminator(GANModule):
         raise NotImplementedError
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.judge(self.hidden(images)[-1], images, labels)
+        return self.judge(self.hidden(images, labels)[-1], images, labels)
 
     def features(self, images: Tensor) -> Tensor:
         """What it knows of images (B, C, R, R), as vectors (B, F) for a linear classifier, say.

@@ -83,7 +83,7 @@ class Discriminator(base.Discriminator):
         self.votes = nn.Parameter(torch.empty(voters, capsule_dim, candidates, pose_dim))
         nn.init.normal_(self.votes, 0.0, (candidates + 1) / (voters * pose_dim) ** 0.5)  # |s|^2 starts near 1
 
-    def hidden(self, images: Tensor) -> list[Tensor]:
+    def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         maps = base.chain([*self.blocks, self.primary], images)
         capsules = squash(maps[-1].unflatten(1, (-1, self.config.capsule_dim)).movedim(2, -1).flatten(1, 3))
         votes = torch.einsum("bvi,vicp->bvcp", capsules, self.votes)

@@ -155,7 +155,7 @@ class Discriminator(base.Discriminator):
         if spectral_norm:
             layers.add_spectral_norm(self)
 
-    def hidden(self, images: Tensor) -> list[Tensor]:
+    def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         return base.chain(self.blocks, images)  # (B, width, R/2, R/2) to (B, 512, 4, 4)
 
     def judge(self, code: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:

@@ -132,7 +132,7 @@ class Discriminator(base.Discriminator):
         if spectral_norm:
             layers.add_spectral_norm(self)
 
-    def hidden(self, images: Tensor) -> list[Tensor]:
+    def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         return base.chain(self.blocks, images)
 
     def judge(self, code: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:

@@ -101,13 +101,14 @@ class Discriminator(base.Discriminator):
         if spectral_norm:
             layers.add_spectral_norm(self)
 
-    def hidden(self, images: Tensor) -> list[Tensor]:
+    def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         """Without its label, an image is seen as one of no class."""
-        return base.chain(self.blocks, F.pad(images.flatten(1), (0, self.config.num_classes)))
+        x, classes = images.flatten(1), self.config.num_classes
+        return base.chain(self.blocks, F.pad(x, (0, classes)) if labels is None else with_one_hot(x, labels, classes))
 
     def judge(self, code: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:
-        if self.config.num_classes:  # a class enters below the code
-            code = self.blocks(with_one_hot(images.flatten(1), labels, self.config.num_classes))
+        if self.config.num_classes:
+            base.need_labels(labels)
         return self.to_logit(self.gather(code)).squeeze(1)
 
 

@@ -185,7 +185,7 @@ class Discriminator(Growing, base.Discriminator):
         if spectral_norm:
             layers.add_spectral_norm(self)
 
-    def hidden(self, images: Tensor) -> list[Tensor]:
+    def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         low, fade = self.split_level()
         x = self.enter(images, low)
         skipped = self.levels - low  # blocks that are for larger images

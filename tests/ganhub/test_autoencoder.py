@@ -53,11 +53,12 @@ def test_maps_end_at_4x4_to_8x8(resolution, smallest):
 
 
 def test_depth_is_the_convolutions_at_each_resolution():
-    def convolutions(depth):
-        generator = autoencoder.Generator(resolution=32, width=2, depth=depth)
-        return sum(isinstance(m, torch.nn.Conv2d) for m in generator.modules())
+    def convolutions(family, depth):
+        return sum(isinstance(m, torch.nn.Conv2d) for m in family(resolution=32, width=2, depth=depth).modules())
 
-    assert [convolutions(depth) for depth in (1, 2)] == [4, 7]  # at 8, 16 and 32, and one to the image
+    for depth in (1, 2):  # at 8, 16 and 32; one more to the image, and one more into each map of the encoder
+        assert convolutions(autoencoder.Generator, depth) == 3 * depth + 1
+        assert convolutions(autoencoder.Discriminator, depth) == (3 * depth + 3) + (3 * depth + 1)
 
 
 def test_only_this_family_is_an_auto_encoder():

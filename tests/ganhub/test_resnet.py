@@ -66,6 +66,7 @@ def test_every_option_reaches_every_parameter(norm, num_classes):
 def test_a_class_scales_and_shifts_what_is_normalised(kind, axes):
     torch.manual_seed(0)
     norm, x, labels = ClassNorm(kind, 5, 3), 2 + 3 * torch.randn(6, 5, 4, 4), torch.tensor([0, 2, 1, 0, 2, 1])
+    assert {name for name, _ in norm.named_parameters()} == {"scale", "shift"}
     norm.scale.data.normal_()
     norm.shift.data.normal_()
     plain = x

@@ -52,7 +52,7 @@ def watch(game):
     """The batches that D is shown, and how often each optimiser steps."""
     shown, counts = [], {"generator": 0, "discriminator": 0}
     hidden = game.state.discriminator.hidden
-    game.state.discriminator.hidden = lambda images: shown.append(images.detach().clone()) or hidden(images)
+    game.state.discriminator.hidden = lambda x, labels: shown.append(x.detach().clone()) or hidden(x, labels)
     for name, optimizer in (("generator", game.state.g_optimizer), ("discriminator", game.state.d_optimizer)):
         optimizer.register_step_post_hook(lambda *_, name=name: counts.__setitem__(name, counts[name] + 1))
     return shown, counts

@@ -289,7 +289,7 @@ def test_a_penalty_costs_no_forward_pass(recipe):
     passes = []
 
     class Counting:
-        def hidden(self, images):
+        def hidden(self, images, labels):
             passes.append(len(images))
             return [images]
 
