@@ -245,6 +245,8 @@ def check_class_names(index: dict[str, Any], generator: Generator, folder: Path)
 
 def _convert(images: Tensor, output_type: str) -> list[Image.Image] | np.ndarray | Tensor:
     if output_type == "pil":
+        if images.shape[1] == 2:
+            raise UserError("this model draws points, not pictures; use output_type='pt' or 'np'")
         return to_pil(images)
     return to_unit(images) if output_type == "pt" else to_unit(images).permute(0, 2, 3, 1).numpy()
 

@@ -19,10 +19,10 @@ from training.optimizers import OPTIMIZERS, make_optimizer
 from training.penalties import PENALTIES
 from training.recipe import MAX_SEED, Recipe
 
-POSITIVE = ("kimg", "batch_size", "accumulate", "d_steps", "g_steps", "g_lr", "d_lr", "penalty_every", "latent_dim")
-POSITIVE += ("latent_scale", "augment_adapt_kimg", "keep_checkpoints", "log_kimg", "sample_kimg", "save_kimg")
-FROM_ZERO = ("ema_kimg", "grow_kimg", "pull_away", "instance_noise", "instance_noise_kimg", "lr_kimg", "lr_decay")
-FROM_ZERO += ("clip_value", "clip_norm", "clip_weights", "snapshot_kimg")
+POSITIVE = "kimg batch_size accumulate d_steps g_steps g_lr d_lr penalty_every latent_dim"
+POSITIVE += " latent_scale augment_adapt_kimg keep_checkpoints log_kimg sample_kimg save_kimg"
+FROM_ZERO = "ema_kimg grow_kimg pull_away instance_noise instance_noise_kimg lr_kimg lr_decay"
+FROM_ZERO += " clip_value clip_norm clip_weights snapshot_kimg"
 SHARES = ("label_flip", "augment_p", "augment_target")
 
 
@@ -62,10 +62,10 @@ def unknown_names(recipe: Recipe) -> Iterator[str]:
 
 
 def bad_numbers(recipe: Recipe) -> Iterator[str]:
-    for field in POSITIVE:
+    for field in POSITIVE.split():
         if not 0 < getattr(recipe, field) < math.inf:
             yield f"{field} must be above 0 and finite, got {getattr(recipe, field)}"
-    for field in FROM_ZERO:
+    for field in FROM_ZERO.split():
         if not 0 <= getattr(recipe, field) < math.inf:
             yield f"{field} must be 0 or more, and finite, got {getattr(recipe, field)}"
     for field in SHARES:

@@ -78,6 +78,8 @@ def run(options: Evaluate) -> dict[str, Any]:
     check_writable(options.folder)
     check_device(options.device)
     pipe = GANPipeline.from_pretrained(options.folder)
+    if pipe.generator.config.channels == 2:
+        raise UserError(f"{options.folder}: draws points, not pictures; count them with `python -m training modes`")
     pipe(1, seed=options.seed, truncation=options.truncation)  # refuses these now, not after the data is read
     recipe = dataclasses.replace(Recipe.load(options.folder / "recipe.json"), data=options.data)
     train, real, split = read(options, recipe)

@@ -1,6 +1,7 @@
 """Optimisers, learning rates and clipping."""
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -13,7 +14,7 @@ from training.recipe import Recipe
 
 Player = Literal["g", "d"]
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": Adam,  # Kingma and Ba 2015, https://arxiv.org/abs/1412.6980
     "adamw": AdamW,  # Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101
     "rmsprop": RMSprop,  # Hinton's lecture 6; Keras's defaults are alpha=0.9 eps=1e-7

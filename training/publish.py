@@ -92,7 +92,7 @@ def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> Non
     portable(recipe).save(out / "recipe.json")
     log = [line for line in read_log(options.run / LOG_FILE) if line["kimg"] <= kimg]
     (out / TRAINING_LOG_FILE).write_text("".join(json.dumps(line) + "\n" for line in log))
-    sample_sheet(GANPipeline.from_pretrained(out).generator).save(out / SAMPLES_FILE)
+    sample_sheet(GANPipeline.from_pretrained(out).generator, data=recipe.data).save(out / SAMPLES_FILE)
     save_facts(facts(recipe, options, record, log), out)
     write_card(out)
     for file in out.rglob("*.safetensors"):

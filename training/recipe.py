@@ -29,7 +29,8 @@ class Recipe:
 
     # --- data
     data: str = ""
-    """A folder of parquet files, a folder of images (with or without class subfolders), or a Hub data set id."""
+    """A folder of parquet files, a folder of images (with or without class subfolders), a Hub data set id, or a toy:
+    toy:ring, toy:grid, or stacked:DATA for Stacked MNIST."""
     split: str = "train"
     """Split of the data set."""
     image_column: str = ""
@@ -47,7 +48,7 @@ class Recipe:
     resize: Literal["lanczos", "area"] = "lanczos"
     """Filter that brings the crop to the resolution."""
     channels: int = 3
-    """1 (grey) or 3 (RGB)."""
+    """1 (grey), 3 (RGB), or 2 for points in the plane (at resolution 1)."""
     flip: bool = False
     """Mirror half of the real images, at random. Never for digits or text."""
     shuffle: bool = True
@@ -235,5 +236,7 @@ def name_value(values: dict[str, Any]) -> list[str]:
 
 def data_name(data: str) -> str:
     """What a card may say: a Hub id as it is, a local path as its last part, never where it lies on this machine."""
+    if data.startswith("stacked:"):
+        return f"stacked:{data_name(data.removeprefix('stacked:'))}"
     path = Path(data).expanduser()
     return path.resolve().name if path.exists() or path.is_absolute() or data.startswith(".") else data

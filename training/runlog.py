@@ -113,7 +113,7 @@ class RunLog:
         file = self.run_dir / "samples" / f"{clock.images:09d}.png"
         if file.exists():
             return
-        sheet = sample_sheet(generator)
+        sheet = sample_sheet(generator, data=self.recipe.data)
         file.parent.mkdir(exist_ok=True)
         write_aside(file, partial(sheet.save, format="PNG"))  # whole, or it would count as written
         pixels = np.asarray(sheet.convert("RGB"))[None]
@@ -122,11 +122,11 @@ class RunLog:
 
 
 @torch.no_grad()
-def sample_sheet(generator: Generator, rows: int = 8) -> Image.Image:
+def sample_sheet(generator: Generator, rows: int = 8, data: str = "") -> Image.Image:
     """Seeds 0, 1, 2, ... in an 8x8 grid, or in a column for each class: the pictures `GANPipeline` gives for them."""
     config: Any = generator.config
     if config.channels == 2:
-        return point_sheet(generator)
+        return point_sheet(generator, data)
     columns = config.num_classes if 0 < config.num_classes <= MAX_COLUMNS else 8
     device = next(generator.parameters()).device
     z = sample(range(rows * columns), config.latent_dim).to(device)
@@ -135,14 +135,14 @@ def sample_sheet(generator: Generator, rows: int = 8) -> Image.Image:
 
 
 @torch.no_grad()
-def point_sheet(generator: Generator, points: int = 2000) -> Image.Image:
-    """Where a generator of points in the plane puts seeds 0, 1, 2, ..."""
-    from training.toys import scatter
+def point_sheet(generator: Generator, data: str, points: int = 2000) -> Image.Image:
+    """Where a generator of points in the plane puts seeds 0, 1, 2, ..., around the centres of the data."""
+    from training.toys import mixture, scatter
 
     config: Any = generator.config
     device = next(generator.parameters()).device
     labels = torch.arange(points, device=device) % config.num_classes if config.num_classes else None
-    return scatter(generator(sample(range(points), config.latent_dim).to(device), labels).flatten(1).cpu())
+    return scatter(generator(sample(range(points), config.latent_dim).to(device), labels).flatten(1).cpu(), gaussians=mixture(data))
 
 
 def read_log(file: Path) -> list[dict[str, float]]:

@@ -69,10 +69,17 @@ def d_step(game: Game, real: Tensor, labels: Tensor | None, penalise: bool = Fal
     with torch.no_grad(), game.accelerator.autocast():
         fake = state.generator(game.latents(len(real)), labels)
     judged: dict[str, list[Tensor]] = {"real_logit": [], "fake_logit": []}
+
+    def losses(shown: tuple[str, ...]) -> Iterator[tuple[Tensor, Stats]]:
+        for real_part, fake_part, labels_part in game.parts(real, fake, labels):
+            loss, stats, logits = d_loss(game, real_part, fake_part, labels_part, penalise, shown)
+            for name, values in logits.items():
+                judged[f"{name}_logit"].append(values.detach())
+            yield loss, stats
+
     stats: Stats = {}
     for shown in [("real",), ("fake",)] if recipe.d_batches == "alternating" else [("real", "fake")]:
-        losses = (d_loss(game, *part, penalise, shown, judged) for part in game.parts(real, fake, labels))
-        stats |= descend(game, "d", losses)
+        stats |= descend(game, "d", losses(shown))
     if "d_loss_real" in stats:
         stats["d_loss"] = stats["d_loss_real"] + stats["d_loss_fake"]
     logits = {name: torch.cat(values) for name, values in judged.items()}
@@ -87,9 +94,8 @@ def d_loss(
     labels: Tensor | None,
     penalise: bool,
     shown: tuple[str, ...],
-    judged: dict[str, list[Tensor]],
-) -> tuple[Tensor, Stats]:
-    """The discriminator's loss and its parts; adds the logits to `judged`.
+) -> tuple[Tensor, Stats, dict[str, Tensor]]:
+    """The discriminator's loss, its parts, and the logits of what was shown.
 
     Args:
         shown: which of ("real", "fake") D judges now.
@@ -102,8 +108,6 @@ def d_loss(
     if recipe.d_batches == "mixed":
         critic.judge_together(real, fake)
     logits = {name: critic(images) for name, images in (("real", real), ("fake", fake)) if name in shown}
-    for name, values in logits.items():
-        judged[f"{name}_logit"].append(values.detach())
     if objective.loss is None:
         stats = {"d_loss": objective.d_loss(logits["real"], logits["fake"], **game.arguments)}
     else:
@@ -117,7 +121,7 @@ def d_loss(
     for name, weight in penalties.items():
         stats[name] = PENALTIES[name](critic, real, fake)
         loss = loss + weight * recipe.penalty_every * stats[name]
-    return loss, stats
+    return loss, stats, logits
 
 
 def remember(game: Game, real_logit: Tensor, fake_logit: Tensor) -> Stats:

@@ -27,9 +27,10 @@ def test_the_logits_sigmoid_is_the_length_of_the_squashed_pose():
 
 def test_a_pose_of_no_length_has_a_finite_gradient():
     discriminator = capsule.Discriminator(**SMALL)
-    code = torch.zeros(1, 16, requires_grad=True)
-    discriminator.judge(code, None, None).sum().backward()
-    assert torch.isfinite(code.grad).all()
+    for judge in (lambda pose: discriminator.judge(pose, None, None), squash):
+        code = torch.zeros(1, 16, requires_grad=True)
+        judge(code).sum().backward()
+        assert torch.isfinite(code.grad).all()
 
 
 def test_one_round_shares_votes_evenly_with_nobody():
@@ -38,12 +39,26 @@ def test_one_round_shares_votes_evenly_with_nobody():
 
 
 @pytest.mark.parametrize("candidates", [1, 3])
-def test_two_rounds_are_the_papers_formula(candidates):
+def test_rounds_are_the_papers_formula(candidates):
     votes = torch.randn(2, 6, candidates, 4)
-    first = squash(votes.sum(1) / (candidates + 1))
-    agreement = (votes * first[:, None]).sum(3)
-    shares = agreement.exp() / (1 + agreement.exp().sum(2, keepdim=True))
-    torch.testing.assert_close(route(votes, 2), (shares[..., None] * votes).sum(1))
+
+    def total(agreement):  # softmax over the candidates and nobody, whose agreement stays 0
+        shares = agreement.exp() / (1 + agreement.exp().sum(2, keepdim=True))
+        return (shares[..., None] * votes).sum(1)
+
+    def agree(with_pose):
+        return (votes * squash(with_pose)[:, None]).sum(3)
+
+    first = agree(votes.sum(1) / (candidates + 1))
+    torch.testing.assert_close(route(votes, 2), total(first))
+    torch.testing.assert_close(route(votes, 3), total(first + agree(total(first))))
+
+
+def test_the_rounds_are_the_networks():
+    images = torch.randn(2, 1, 16, 16)
+    networks = [capsule.Discriminator(**SMALL, routing=rounds) for rounds in (1, 3)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    assert not torch.allclose(networks[0](images), networks[1](images))
 
 
 def test_routing_listens_to_those_who_agree():

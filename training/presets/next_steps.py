@@ -75,8 +75,9 @@ r3gan_mnist = replace(
     source="relativistic loss with R1 and R2, R3GAN's objective (arXiv:2501.05441)",
     discriminator={"width": 32, "norm": "none"},
     objective="relativistic",
-    penalties={"r1": 0.5, "r2": 0.5},
+    penalties={"r1": 2.0, "r2": 2.0},
     betas=(0.0, 0.99),
+    g_lr=1e-3,
 )
 
 capsule_mnist = replace(
