@@ -111,6 +111,12 @@ def of_preset(recipe: Recipe) -> About | None:
     """What is known of a preset: its own entry, else one made of its source and its data."""
     if recipe.name in ABOUT or recipe.name not in PRESETS:
         return ABOUT.get(recipe.name)
+    if recipe.data.startswith("toy:"):
+        summary, drawn = f"Points in the plane: {recipe.source}.", f"{recipe.data}, drawn by ganhub."
+        return About(summary, drawn, "none.", BASELINE, data_names=(recipe.data,))
+    if recipe.name == "stacked-mnist":
+        names = tuple(f"stacked:{name}" for name in MNIST["data_names"])
+        return About(summary=f"{recipe.source}.", limits=BASELINE, **{**MNIST, "data_names": names})
     size = f"{recipe.resolution}x{recipe.resolution}"
     if recipe.name.endswith("-mnist"):
         return About(summary=f"Handwritten digits, {size}, grey: {recipe.source}.", limits=BASELINE, **MNIST)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Iterable, Iterator
 from numbers import Real
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -19,11 +19,11 @@ from training.optimizers import OPTIMIZERS, make_optimizer
 from training.penalties import PENALTIES
 from training.recipe import MAX_SEED, Recipe
 
-POSITIVE = "kimg batch_size accumulate d_steps g_steps g_lr d_lr penalty_every latent_dim"
-POSITIVE += " latent_scale augment_adapt_kimg keep_checkpoints log_kimg sample_kimg save_kimg"
-FROM_ZERO = "ema_kimg grow_kimg pull_away instance_noise instance_noise_kimg lr_kimg lr_decay"
-FROM_ZERO += " clip_value clip_norm clip_weights snapshot_kimg"
-SHARES = ("label_flip", "augment_p", "augment_target")
+POSITIVE = ["kimg", "batch_size", "accumulate", "d_steps", "g_steps", "g_lr", "d_lr", "penalty_every", "latent_dim"]
+POSITIVE += ["latent_scale", "augment_adapt_kimg", "keep_checkpoints", "log_kimg", "sample_kimg", "save_kimg"]
+FROM_ZERO = ["ema_kimg", "grow_kimg", "pull_away", "instance_noise", "instance_noise_kimg", "lr_kimg", "lr_decay"]
+FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg"]
+SHARES = ["label_flip", "augment_p", "augment_target"]
 
 
 def check(recipe: Recipe) -> None:
@@ -32,7 +32,7 @@ def check(recipe: Recipe) -> None:
     Raises:
         UserError: names the field, its value and what it may be.
     """
-    problems = (*unknown_names(recipe), *bad_numbers(recipe))
+    problems = tuple(bad_types(recipe)) or (*unknown_names(recipe), *bad_numbers(recipe))
     if not problems:
         with torch.device("meta"):  # without memory: only to see what the arguments make
             generator, discriminator = recipe.build(num_classes=2)
@@ -41,6 +41,22 @@ def check(recipe: Recipe) -> None:
         problems = tuple(contradictions(recipe, generator, discriminator))
     if problems:
         raise UserError(f"recipe {recipe.name}: {problems[0]}")
+
+
+def bad_types(recipe: Recipe) -> Iterator[str]:
+    """Fields that hold something else than they are declared as; a recipe.json may be written by hand."""
+    for name, kind in get_type_hints(type(recipe)).items():
+        value, origin = getattr(recipe, name), get_origin(kind) or kind
+        if origin is Literal:
+            if value not in get_args(kind):
+                yield f"{name} must be one of {', '.join(get_args(kind))}, got {value!r}"
+        elif origin is float:
+            if not is_number(value):
+                yield f"{name} must be a number, got {value!r}"
+        elif not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
+            yield f"{name} must be of type {origin.__name__}, got {value!r}"
+        elif get_args(kind) == (float, float) and not (len(value) == 2 and all(map(is_number, value))):
+            yield f"{name} must be two numbers, got {value!r}"
 
 
 def unknown_names(recipe: Recipe) -> Iterator[str]:
@@ -62,18 +78,18 @@ def unknown_names(recipe: Recipe) -> Iterator[str]:
 
 
 def bad_numbers(recipe: Recipe) -> Iterator[str]:
-    for field in POSITIVE.split():
+    for field in POSITIVE:
         if not 0 < getattr(recipe, field) < math.inf:
             yield f"{field} must be above 0 and finite, got {getattr(recipe, field)}"
-    for field in FROM_ZERO.split():
+    for field in FROM_ZERO:
         if not 0 <= getattr(recipe, field) < math.inf:
             yield f"{field} must be 0 or more, and finite, got {getattr(recipe, field)}"
     for field in SHARES:
         if not 0 <= getattr(recipe, field) <= 1:
             yield f"{field} must be between 0 and 1, got {getattr(recipe, field)}"
     for weight in recipe.penalties.values():
-        if not is_number(weight) or not 0 <= weight < math.inf:
-            yield f"a penalty's weight must be a number from 0, got {weight!r}"
+        if not is_number(weight) or not 0 < weight < math.inf:
+            yield f"a penalty's weight must be a number above 0, got {weight!r}; leave the penalty out to have none"
     for name, value in recipe.objective_args.items():
         if not is_number(value) or not 0 <= value < math.inf:
             yield f"objective_args: {name} must be a number from 0, got {value!r}"
@@ -113,6 +129,10 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
         yield f"lr_decay belongs to lr_schedule keras; {recipe.lr_schedule} has {recipe.lr_decay:g}"
     if recipe.instance_noise_kimg and not recipe.instance_noise:
         yield "instance_noise_kimg lets a noise fade that is not there; set instance_noise too"
+    if recipe.label_flip >= 0.5:
+        yield f"label_flip {recipe.label_flip:g} leaves D nothing true to learn; it must be below 0.5"
+    if not recipe.grow_from and ("grow_from" in recipe.generator or "grow_from" in recipe.discriminator):
+        yield "grow_from is the recipe's, not a network's; use --grow-from and --grow-kimg"
 
 
 def about_the_objective(recipe: Recipe, discriminator: Discriminator) -> Iterator[str]:
@@ -148,6 +168,8 @@ def has_spectral_norm(discriminator: Discriminator) -> bool:
 
 def about_penalties(recipe: Recipe, discriminator: Discriminator) -> Iterator[str]:
     if not recipe.penalties:
+        if recipe.penalty_every > 1:
+            yield "penalty_every makes a penalty lazy that is not there; set --penalties too"
         return
     names = ", ".join(recipe.penalties)
     for layer in discriminator.modules():
@@ -164,6 +186,8 @@ def about_penalties(recipe: Recipe, discriminator: Discriminator) -> Iterator[st
 def about_augmentation(recipe: Recipe) -> Iterator[str]:
     if (recipe.augment_target or recipe.augment_p < 1) and not recipe.augment:
         yield "augment_p and augment_target need something to apply; name it with --augment"
+    if recipe.augment_target and recipe.augment_p == 1:
+        yield "augment_target adapts augment_p, which starts at its end; use --augment-p 0"
     if recipe.augment_target and OBJECTIVES[recipe.objective].boundary is None:
         yield (
             f"augment_target follows the sign of D's logits, which means nothing to objective {recipe.objective}; "

@@ -4,10 +4,12 @@ Karras et al. 2018, https://arxiv.org/abs/1710.10196. A stage lasts `grow_kimg`;
 fades in, in the second it trains alone. The first stage has nothing to fade.
 """
 
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from ganhub.errors import UserError
 from training.recipe import Recipe
 
 
@@ -21,6 +23,16 @@ def level(recipe: Recipe, kimg: float) -> float:
 def grown(recipe: Recipe, kimg: float) -> bool:
     """Are the networks what they will be, so that they can be kept as a model?"""
     return not recipe.grow_from or recipe.grow_from * 2 ** level(recipe, kimg) >= recipe.resolution
+
+
+def check_grown(recipe: Recipe, kimg: float, folder: Path) -> None:
+    """Refuse a checkpoint whose networks are still on the way.
+
+    Raises:
+        UserError: they are.
+    """
+    if not grown(recipe, kimg):
+        raise UserError(f"{folder}: its networks are still growing at {kimg:g} kimg; train on with --resume")
 
 
 def grow(recipe: Recipe, kimg: float, *networks: nn.Module) -> None:

@@ -16,14 +16,14 @@ def tricky(recipe: Recipe) -> bool:
     return recipe.real_label != (1.0, 1.0) or recipe.label_noise != 0 or recipe.label_flip > 0
 
 
-def draw_labels(recipe: Recipe, logits: Tensor, real: bool) -> Tensor:
-    """One label for each logit (B,): smoothed, then flipped, then with noise added."""
+def draw_labels(recipe: Recipe, images: Tensor, real: bool) -> Tensor:
+    """One label (B,) for each image (B, C, R, R): smoothed, then flipped, then with noise added."""
     low, high = recipe.real_label if real else (0.0, 0.0)
-    labels = torch.full_like(logits, low)
+    labels = torch.full((len(images),), low, device=images.device)
     if low < high:
         labels = labels.uniform_(low, high)
     if recipe.label_flip:
-        draws = torch.rand(len(logits) if recipe.label_flip_per == "sample" else 1, device=logits.device)
+        draws = torch.rand(len(images) if recipe.label_flip_per == "sample" else 1, device=images.device)
         labels = torch.where(draws < recipe.label_flip, 1 - labels, labels)
     if recipe.label_noise:
         labels = labels + recipe.label_noise * torch.rand_like(labels)

@@ -60,9 +60,16 @@ def raise_logit(fake: Tensor, _: Tensor | None = None, **arguments: float) -> Te
     return -fake.mean()
 
 
+SURE = 16.118  # the logit of 1 - 1e-7, where Keras clips probabilities
+
+
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """-label log sigmoid(logit) - (1 - label) log(1 - sigmoid(logit)), also for labels outside [0, 1]."""
-    return F.softplus(logits) - labels * logits
+    """-label log sigmoid(logit) - (1 - label) log(1 - sigmoid(logit)).
+
+    A label outside [0, 1], which label noise makes, would reward ever larger logits; as in Keras that ends at `SURE`.
+    """
+    inside = labels.clamp(0, 1)
+    return F.softplus(logits) - inside * logits - (labels - inside) * logits.clamp(-SURE, SURE)
 
 
 # Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, section 3: G maximises log D(G(z)).
@@ -78,10 +85,15 @@ least_squares = classifying(
     boundary=0.5,
 )
 
+
+def hinge_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """label max(0, 1 - logit) + (1 - label) max(0, 1 + logit); labels outside [0, 1] count as the nearer of them."""
+    labels = labels.clamp(0, 1)
+    return labels * F.relu(1 - logits) + (1 - labels) * F.relu(1 + logits)
+
+
 # Lim and Ye 2017, https://arxiv.org/abs/1705.02894.
-hinge = classifying(
-    lambda logits, labels: labels * F.relu(1 - logits) + (1 - labels) * F.relu(1 + logits), raise_logit, boundary=0.0
-)
+hinge = classifying(hinge_loss, raise_logit, boundary=0.0)
 
 # Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875; with the penalty wgan_gp it is WGAN-GP.
 wasserstein = classifying(lambda logits, labels: (1 - 2 * labels) * logits, raise_logit, lipschitz=True)
@@ -113,7 +125,10 @@ ebgan = classifying(
 
 
 def balance(real: Tensor, fake: Tensor, k: Tensor, gamma: float, k_rate: float) -> tuple[Memory, Memory]:
-    """BEGAN's equilibrium: k follows gamma L(x) - L(G(z)); M = L(x) + |gamma L(x) - L(G(z))| measures convergence."""
+    """BEGAN's equilibrium: k follows gamma L(x) - L(G(z)); M = L(x) + |gamma L(x) - L(G(z))| measures convergence.
+
+    L(G(z)) is that of the images which D has just seen, so k moves once a discriminator step.
+    """
     difference = fake - gamma * real  # errors are negated logits
     return {"k": (k + k_rate * difference).clamp(0, 1)}, {"k": k, "convergence": -real + difference.abs()}
 

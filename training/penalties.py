@@ -49,10 +49,12 @@ def wgan_gp(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
 def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     """(|gradient| - 1)^2 near the real images: Kodali et al. 2017, https://arxiv.org/abs/1705.07215, weight 10.
 
-    The noise is U(0, 1) times half the standard deviation of the batch, as in the authors' code.
+    As in the authors' code, an image moves by a random share of noise that is U(0, 1) times half the standard deviation
+    of the batch.
     """
     noise = 0.5 * real.detach().std() * torch.rand_like(real)
-    return one_centred(critic, real.detach() + noise)
+    share = torch.rand(len(real), 1, 1, 1, device=real.device)
+    return one_centred(critic, real.detach() + share * noise)
 
 
 def pulling_away(code: Tensor) -> Tensor:
@@ -66,3 +68,4 @@ def pulling_away(code: Tensor) -> Tensor:
 
 
 PENALTIES: dict[str, Penalty] = {"r1": r1, "r2": r2, "wgan_gp": wgan_gp, "dragan": dragan}
+REUSES = {"r1": "real", "r2": "fake"}  # penalties at the very images that D judges anyway: they cost no further pass

@@ -77,13 +77,12 @@ def run(options: Export) -> Path:
 def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> None:
     from ganhub.pipeline import GANPipeline
     from training import checkpoint
-    from training.growing import grown
+    from training.growing import check_grown
     from training.runlog import LOG_FILE, read_log, sample_sheet
 
     record = checkpoint.read_record(folder)
     kimg = record["clock"]["images"] / 1000
-    if not grown(recipe, kimg):
-        raise UserError(f"{folder}: its networks are still growing at {kimg:g} kimg; train on with --resume")
+    check_grown(recipe, kimg, folder)
     generator, discriminator = checkpoint.load_networks(folder, recipe, len(record["class_names"]))
     names = record["class_names"] if recipe.conditional else None
     if options.dtype == "fp16":

@@ -82,7 +82,8 @@ class Recipe:
     penalties: dict[str, float] = field(default_factory=dict)
     """Penalty name (training.penalties.PENALTIES) and weight, such as r1=1."""
     penalty_every: int = 1
-    """Lazy regularisation (arXiv:1912.04958): penalise every N-th discriminator step, N times as strongly."""
+    """Lazy regularisation: penalise every N-th discriminator step, N times as strongly (arXiv:1912.04958, without its
+    correction of Adam's rates)."""
     pull_away: float = 0.0
     """Weight of EBGAN's pulling-away term (arXiv:1609.03126) in the generator's loss."""
 
@@ -104,7 +105,7 @@ class Recipe:
     augment: tuple[str, ...] = ()
     """DiffAugment policies (training.augment.AUGMENTATIONS), applied to real and fake alike."""
     augment_p: float = 1.0
-    """Probability that an image is augmented; with a target, where it starts."""
+    """Probability that an image gets a policy, drawn for each policy; with a target, where it starts."""
     augment_target: float = 0.0
     """ADA (arXiv:2006.06676): adapt augment_p so that D's mean sign on real images is this (0.6); 0 is off."""
     augment_adapt_kimg: float = 500.0
@@ -116,7 +117,8 @@ class Recipe:
     batch_size: int = 64
     """Images per process in a discriminator step."""
     accumulate: int = 1
-    """Split every batch into this many passes and add up their gradients: the memory of a smaller batch."""
+    """Split every batch into this many passes and average their gradients: the memory of a smaller batch. What looks
+    at neighbours (batch norm, minibatch layers, dragan, pull_away) sees one part."""
     d_steps: int = 1
     """Discriminator steps in an iteration."""
     g_steps: int = 1

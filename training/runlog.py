@@ -22,6 +22,7 @@ from ganhub.latents import sample
 from ganhub.models.base import Generator
 from training.clock import Clock
 from training.recipe import Recipe
+from training.snapshots import animate
 
 LOG_FILE = "log.jsonl"
 MAX_COLUMNS = 16  # classes up to which a sheet has a column for each
@@ -120,6 +121,11 @@ class RunLog:
         for tracker in self.accelerator.trackers:
             tracker.log_images({"samples": pixels}, step=clock.images, dataformats="NHWC")
 
+    def animation(self) -> None:
+        """samples.gif, of all sheets."""
+        if self.accelerator.is_main_process:
+            animate(self.run_dir)
+
 
 @torch.no_grad()
 def sample_sheet(generator: Generator, rows: int = 8, data: str = "") -> Image.Image:
@@ -142,7 +148,9 @@ def point_sheet(generator: Generator, data: str, points: int = 2000) -> Image.Im
     config: Any = generator.config
     device = next(generator.parameters()).device
     labels = torch.arange(points, device=device) % config.num_classes if config.num_classes else None
-    return scatter(generator(sample(range(points), config.latent_dim).to(device), labels).flatten(1).cpu(), gaussians=mixture(data))
+    return scatter(
+        generator(sample(range(points), config.latent_dim).to(device), labels).flatten(1).cpu(), gaussians=mixture(data)
+    )
 
 
 def read_log(file: Path) -> list[dict[str, float]]:

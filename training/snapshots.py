@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from accelerate import Accelerator
 from PIL import Image
 
 from ganhub.errors import UserError
@@ -21,7 +22,7 @@ MAX_FRAMES = 120
 FRAME_MS = 120
 
 
-def save_snapshot(recipe: Recipe, run_dir: Path, state: TrainState) -> None:
+def save_snapshot(recipe: Recipe, run_dir: Path, state: TrainState, accelerator: Accelerator) -> None:
     """snapshots/NNNNNNNNN (real images shown so far): the averaged generator and the discriminator, fp16, loadable.
 
     While the networks are still growing there is no model to keep, and nothing is written.
@@ -29,7 +30,7 @@ def save_snapshot(recipe: Recipe, run_dir: Path, state: TrainState) -> None:
     from ganhub.pipeline import GANPipeline
 
     final = run_dir / "snapshots" / f"{state.clock.images:09d}"
-    if final.exists() or not grown(recipe, state.clock.kimg):
+    if not accelerator.is_main_process or final.exists() or not grown(recipe, state.clock.kimg):
         return
     names = state.class_names if recipe.conditional else None
     generator, discriminator = (copy.deepcopy(network).half() for network in (state.ema, state.discriminator))

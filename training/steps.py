@@ -10,10 +10,11 @@ from torch import Tensor
 
 from training.augment import Augmentation, adapted, augmenter
 from training.checkpoint import TrainState
+from training.growing import grow
 from training.labels import draw_labels
 from training.objectives import OBJECTIVES, Objective
 from training.optimizers import Player, clip_gradients, clip_weights, lr_factor, set_lr
-from training.penalties import PENALTIES, pulling_away
+from training.penalties import PENALTIES, REUSES, pulling_away
 from training.recipe import Recipe
 
 Stats = dict[str, Tensor]
@@ -27,11 +28,20 @@ class Game:
     state: TrainState
     accelerator: Accelerator
     seen: dict[str, Tensor] = field(default_factory=dict)
-    """The last step's noise and logits, detached, for TensorBoard's histograms."""
+    """The last step's latents and logits, detached."""
 
     def __post_init__(self) -> None:
         probability = self.state.memory.get("augment_p", self.recipe.augment_p)
         self.augment: Augmentation = augmenter(self.recipe.augment, probability)
+        self.start_iteration()
+
+    def start_iteration(self) -> None:
+        """Whatever follows the clock stays as it is now for all steps of an iteration."""
+        recipe, kimg = self.recipe, self.state.clock.kimg
+        self.rate = lr_factor(recipe, self.state.clock)
+        faded = min(kimg / recipe.instance_noise_kimg, 1.0) if recipe.instance_noise_kimg else 0.0
+        self.noise = recipe.instance_noise * (1 - faded)
+        grow(recipe, kimg, *self.state.networks().values())
 
     @property
     def objective(self) -> Objective:
@@ -44,17 +54,17 @@ class Game:
         return {**self.objective.arguments, **self.recipe.objective_args, **memory}
 
     def view(self, images: Tensor) -> Tensor:
-        """What D sees of images: augmented, and under instance noise that fades with the clock."""
+        """What D sees of images: augmented, and under instance noise."""
         images = self.augment(images)
-        recipe, strength = self.recipe, self.recipe.instance_noise
-        if recipe.instance_noise_kimg:
-            strength *= max(0.0, 1 - self.state.clock.kimg / recipe.instance_noise_kimg)
-        return images + strength * torch.randn_like(images) if strength else images
+        return images + self.noise * torch.randn_like(images) if self.noise else images
 
     def latents(self, count: int) -> Tensor:
-        z = torch.randn(count, self.recipe.latent_dim, device=self.accelerator.device)
-        self.seen["z"] = self.state.generator.noise(z)
-        return z
+        self.seen["z"] = torch.randn(count, self.recipe.latent_dim, device=self.accelerator.device)
+        return self.seen["z"]
+
+    def histograms(self) -> dict[str, Tensor]:
+        """The last step's noise, as G gets it, and logits."""
+        return {**self.seen, "z": self.state.generator.noise(self.seen["z"])}
 
     def parts(self, *batches: Tensor | None) -> Iterator[tuple[Any, ...]]:
         """The same slice of every batch, `accumulate` times."""
@@ -67,12 +77,13 @@ def d_step(game: Game, real: Tensor, labels: Tensor | None, penalise: bool = Fal
     recipe, state = game.recipe, game.state
     state.discriminator.requires_grad_(True)
     with torch.no_grad(), game.accelerator.autocast():
-        fake = state.generator(game.latents(len(real)), labels)
+        fake = state.generator(game.latents(len(real)), labels).float()
+    verdicts = (draw_labels(recipe, real, real=True), draw_labels(recipe, fake, real=False))
     judged: dict[str, list[Tensor]] = {"real_logit": [], "fake_logit": []}
 
     def losses(shown: tuple[str, ...]) -> Iterator[tuple[Tensor, Stats]]:
-        for real_part, fake_part, labels_part in game.parts(real, fake, labels):
-            loss, stats, logits = d_loss(game, real_part, fake_part, labels_part, penalise, shown)
+        for part in game.parts(real, fake, labels, *verdicts):
+            loss, stats, logits = d_loss(game, Part(*part), penalise, shown)
             for name, values in logits.items():
                 judged[f"{name}_logit"].append(values.detach())
             yield loss, stats
@@ -87,39 +98,47 @@ def d_step(game: Game, real: Tensor, labels: Tensor | None, penalise: bool = Fal
     return stats | remember(game, **logits)
 
 
-def d_loss(
-    game: Game,
-    real: Tensor,
-    fake: Tensor,
-    labels: Tensor | None,
-    penalise: bool,
-    shown: tuple[str, ...],
-) -> tuple[Tensor, Stats, dict[str, Tensor]]:
-    """The discriminator's loss, its parts, and the logits of what was shown.
+@dataclass
+class Part:
+    """What the discriminator's loss is made of: a batch, or a part of one."""
+
+    real: Tensor
+    fake: Tensor
+    labels: Tensor | None
+    """Classes (B,)."""
+    real_verdicts: Tensor
+    """What D is told of the real images (B,): 1, but for the tricks."""
+    fake_verdicts: Tensor
+
+
+def d_loss(game: Game, part: Part, penalise: bool, shown: tuple[str, ...]) -> tuple[Tensor, Stats, dict[str, Tensor]]:
+    """The discriminator's loss, what it is made of, and the logits of what was shown.
 
     Args:
         shown: which of ("real", "fake") D judges now.
     """
     recipe, objective = game.recipe, game.objective
     penalties = recipe.penalties if penalise else {}
-    if penalties:
-        real, fake = real.requires_grad_(True), fake.float().requires_grad_(True)
-    critic = Critic(game, labels, exact=bool(penalties))
+    images = {"real": part.real, "fake": part.fake}
+    for name in penalties:
+        if name in REUSES:
+            images[REUSES[name]].requires_grad_(True)
+    critic = Critic(game, part.labels)
     if recipe.d_batches == "mixed":
-        critic.judge_together(real, fake)
-    logits = {name: critic(images) for name, images in (("real", real), ("fake", fake)) if name in shown}
+        critic.judge_together(part.real, part.fake)
+    logits = {name: critic(images[name]) for name in shown}
     if objective.loss is None:
         stats = {"d_loss": objective.d_loss(logits["real"], logits["fake"], **game.arguments)}
     else:
+        told = {"real": part.real_verdicts, "fake": part.fake_verdicts}
+        whole = 2 if recipe.d_batches == "mixed" else 1  # the mean is over all images of the batch
         stats = {
-            f"d_loss_{name}": objective.loss(
-                values, draw_labels(recipe, values, real=name == "real"), **game.arguments
-            ).mean()
+            f"d_loss_{name}": objective.loss(values, told[name], **game.arguments).mean() / whole
             for name, values in logits.items()
         }
     loss = torch.stack(list(stats.values())).sum()
     for name, weight in penalties.items():
-        stats[name] = PENALTIES[name](critic, real, fake)
+        stats[name] = PENALTIES[name](critic, part.real, part.fake)
         loss = loss + weight * recipe.penalty_every * stats[name]
     return loss, stats, logits
 
@@ -176,12 +195,12 @@ class Verdict:
 class Critic:
     """The discriminator with labels and view bound; remembers what it has judged, so a penalty costs no further pass.
 
-    Args:
-        exact: judge in fp32 whatever the run's precision, because second derivatives need it.
+    Images at which a penalty wants the gradient are judged in fp32 whatever the run's precision: second derivatives
+    need it.
     """
 
-    def __init__(self, game: Game, labels: Tensor | None, exact: bool = False):
-        self.game, self.labels, self.exact = game, labels, exact
+    def __init__(self, game: Game, labels: Tensor | None):
+        self.game, self.labels = game, labels
         self.verdicts: list[Verdict] = []
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -195,23 +214,28 @@ class Critic:
         for verdict in self.verdicts:
             if verdict.images is images:
                 return verdict
-        logits, code = self._judge(images, self.labels)
+        logits, code = self._judge(images, self.labels, penalised(images))
         self.verdicts.append(Verdict(images, logits, code))
         return self.verdicts[-1]
 
     def judge_together(self, real: Tensor, fake: Tensor) -> None:
         """Both in one batch, so that batch norm sees a mixture."""
         labels = None if self.labels is None else torch.cat([self.labels, self.labels])
-        logits, code = self._judge(torch.cat([real, fake]), labels)
+        logits, code = self._judge(torch.cat([real, fake]), labels, penalised(real) or penalised(fake))
         for images, own_logits, own_code in zip((real, fake), logits.chunk(2), code.chunk(2)):
             self.verdicts.append(Verdict(images, own_logits, own_code))
 
-    def _judge(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _judge(self, images: Tensor, labels: Tensor | None, exact: bool) -> tuple[Tensor, Tensor]:
         discriminator, accelerator = self.game.state.discriminator, self.game.accelerator
-        with torch.autocast(images.device.type, enabled=False) if self.exact else accelerator.autocast():
+        with torch.autocast(images.device.type, enabled=False) if exact else accelerator.autocast():
             seen = self.game.view(images)
             code = discriminator.hidden(seen, labels)[-1]
             return discriminator.judge(code, seen, labels).float(), code
+
+
+def penalised(images: Tensor) -> bool:
+    """Will a penalty ask for the gradient at these images? (Those that G just made need one too, but are no leaf.)"""
+    return images.is_leaf and images.requires_grad
 
 
 def descend(game: Game, player: Player, losses: Iterable[tuple[Tensor, Stats]]) -> Stats:
@@ -235,7 +259,7 @@ def descend(game: Game, player: Player, losses: Iterable[tuple[Tensor, Stats]]) 
         for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients])):
             gradient.copy_(part.view_as(gradient))
     clip_gradients(recipe, network)
-    set_lr(optimizer, getattr(recipe, f"{player}_lr") * lr_factor(recipe, state.clock))
+    set_lr(optimizer, getattr(recipe, f"{player}_lr") * game.rate)
     optimizer.step()
     if player == "d" and recipe.clip_weights:
         clip_weights(network, recipe.clip_weights)

@@ -31,11 +31,14 @@ def open_trained(name: str, discriminator: bool = False) -> Trained:
     from ganhub import hub
     from ganhub.pipeline import GANPipeline, read_index
     from training import checkpoint
+    from training.growing import check_grown
 
     run = Path(name).expanduser()
     if (run / "checkpoints").is_dir():
         recipe, folder = Recipe.load(run / "recipe.json"), checkpoint.find(run)
-        networks = checkpoint.load_networks(folder, recipe, len(checkpoint.read_record(folder)["class_names"]))
+        record = checkpoint.read_record(folder)
+        check_grown(recipe, record["clock"]["images"] / 1000, folder)
+        networks = checkpoint.load_networks(folder, recipe, len(record["class_names"]))
         return Trained(*networks, recipe)
     found = hub.resolve(name, discriminator=discriminator)
     if discriminator and not any(read_index(found).get("discriminator") or ()):

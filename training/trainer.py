@@ -2,13 +2,14 @@
 
 import contextlib
 import copy
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration, set_seed
-from torch import nn
+from torch import Tensor, nn
 
 from ganhub.errors import UserError
 from ganhub.models.base import Generator
@@ -16,14 +17,16 @@ from training import checkpoint
 from training.checkpoint import TrainState
 from training.clock import Clock
 from training.data import Batches, ImageData, load_images
-from training.growing import grow
+from training.growing import grown
 from training.objectives import OBJECTIVES
 from training.optimizers import make_optimizer
 from training.recipe import Recipe
 from training.runlog import RunLog
 from training.signals import Interrupted, StopSignal
-from training.snapshots import animate, save_snapshot
+from training.snapshots import save_snapshot
 from training.steps import Game, Stats, d_step, g_step
+
+log = logging.getLogger(__name__)
 
 RECIPE_FILE = "recipe.json"
 EMA_WARMUP = 0.05  # the half-life is at most this part of the run so far, so that early averages forget the start
@@ -49,6 +52,8 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generato
         project_config=ProjectConfiguration(logging_dir=str(run_dir)),
     )
     check_folder(recipe, run_dir, resume)
+    if not grown(recipe, recipe.kimg):
+        log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     with accelerator.main_process_first():  # it fills the cache that the others read
         data = load_images(recipe).to(accelerator.device)
     state = start_state(recipe, data, accelerator)
@@ -69,21 +74,17 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generato
         check_finite(state)
         checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
 
-    def keep_snapshot() -> None:
-        if accelerator.is_main_process:
-            save_snapshot(recipe, run_dir, state)
-
     with writing_to(run_dir), RunLog(recipe, run_dir, accelerator, clock) as run_log, StopSignal() as stop:
         while clock.kimg < recipe.kimg:
             run_log.averages.add(step())
             logs = clock.every("log", recipe.log_kimg)
             if logs:
                 run_log.scalars(clock)
-                run_log.histograms(game.seen, clock)
+                run_log.histograms(game.histograms(), clock)
             if clock.every("sample", recipe.sample_kimg):
                 run_log.samples(state.ema, clock)
             if recipe.snapshot_kimg and clock.every("snapshot", recipe.snapshot_kimg):
-                keep_snapshot()
+                save_snapshot(recipe, run_dir, state, accelerator)
             if clock.every("save", recipe.save_kimg):
                 save()
             if (logs or accelerator.num_processes == 1) and (signum := stop.agreed(accelerator)):
@@ -91,8 +92,7 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generato
                 raise Interrupted(signum, clock.kimg)
         save()
         run_log.samples(state.ema, clock)
-        if accelerator.is_main_process:
-            animate(run_dir)
+        run_log.animation()
     return state.ema
 
 
@@ -148,27 +148,30 @@ def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
     images_per_step = recipe.batch_size * accelerator.num_processes
 
     def step() -> Stats:
-        grow(recipe, clock.kimg, *state.networks().values())
-        sums: Stats = {}
+        game.start_iteration()
+        seen: list[Stats] = []
         for i in range(recipe.d_steps):
             real, labels = batches.at(clock.images + recipe.batch_size * accelerator.process_index)
             labels = labels if recipe.conditional else None
             penalise = (clock.steps * recipe.d_steps + i) % recipe.penalty_every == 0
-            add(sums, d_step(game, real, labels, penalise), recipe.d_steps)
+            seen.append(d_step(game, real, labels, penalise))
             clock.images += images_per_step
         for _ in range(recipe.g_steps):
-            add(sums, g_step(game, real, labels), recipe.g_steps)
+            seen.append(g_step(game, real, labels))
         clock.steps += 1
         update_ema(state.ema, state.generator, ema_decay(recipe, clock, images_per_step * recipe.d_steps))
-        return sums
+        return means(seen)
 
     return step
 
 
-def add(sums: Stats, stats: Stats, count: int) -> None:
-    """Add a `count`-th of the statistics."""
-    for name, value in stats.items():
-        sums[name] = sums.get(name, 0.0) + value / count
+def means(seen: list[Stats]) -> Stats:
+    """The mean of each number over the steps that gave it; a lazy penalty is not in all of them."""
+    gathered: dict[str, list[Tensor]] = {}
+    for stats in seen:
+        for name, value in stats.items():
+            gathered.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else torch.stack(values).mean() for name, values in gathered.items()}
 
 
 def ema_decay(recipe: Recipe, clock: Clock, images: int) -> float:

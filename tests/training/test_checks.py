@@ -9,7 +9,7 @@ from training.presets import PRESETS
 from training.recipe import Recipe
 
 PENALTY = {"penalties": {"r1": 1.0}}
-ADA = {"augment": ("translation",), "augment_target": 0.6}
+ADA = {"augment": ("translation",), "augment_target": 0.6, "augment_p": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,12 @@ ADA = {"augment": ("translation",), "augment_target": 0.6}
         ({"pixel_range": (1.0, 0.0)}, "pixel_range must be two numbers from -1 to 1, black first"),
         ({"penalties": {"r1": "x"}}, "a penalty's weight must be a number"),
         ({"penalties": {"r1": -1.0}}, "a penalty's weight must be a number"),
+        ({"penalties": {"r1": 0.0}}, "a penalty's weight must be a number above 0, got 0.0; leave the penalty out"),
+        ({"g_lr": "x"}, "g_lr must be a number, got 'x'"),
+        ({"d_steps": 1.5}, "d_steps must be of type int, got 1.5"),
+        ({"real_label": (1.0,)}, "real_label must be two numbers"),
+        ({"pixel_range": (0.0, 0.5, 1.0)}, "pixel_range must be two numbers"),
+        ({"d_batches": "both"}, "d_batches must be one of separate, mixed, alternating, got 'both'"),
         ({"objective": "margin", "objective_args": {"upper": "x"}}, "objective_args: upper must be a number"),
         ({"betas": (1.5, 0.9)}, "betas must lie in"),
         ({"ema_kimg": -1.0}, "ema_kimg must be 0 or more"),
@@ -39,7 +45,7 @@ ADA = {"augment": ("translation",), "augment_target": 0.6}
         ({"batch_size": 8, "accumulate": 3}, "accumulate must divide batch_size, 8, got 3"),
         ({"batch_size": 8, "accumulate": 8}, "batch_size / accumulate must be at least 2"),
         ({"d_optimizer_args": {"momentum": 0.9}}, "d_optimizer_args: .*momentum"),
-        ({"latent": "cauchy"}, "latent .*normal, uniform"),
+        ({"latent": "cauchy"}, "latent must be one of normal, uniform"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(changes, words):
@@ -67,6 +73,10 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ({"objective": "relativistic", "real_label": (0.9, 0.9)}, "objective relativistic has none"),
         ({"objective": "relativistic", "d_batches": "alternating"}, "their batches can't alternate"),
         ({"augment_target": 0.6}, "need something to apply; name it with --augment"),
+        ({"augment": ("color",), "augment_target": 0.6}, "starts at its end; use --augment-p 0"),
+        ({"penalty_every": 4}, "set --penalties too"),
+        ({"label_flip": 0.5}, "it must be below 0.5"),
+        ({"arch": "resnet", "generator": {"grow_from": 8}}, "use --grow-from and --grow-kimg"),
         ({"augment_p": 0.5}, "need something to apply; name it with --augment"),
         ({**ADA, "objective": "wasserstein", "clip_weights": 0.01}, "means nothing to objective wasserstein"),
         ({"grow_from": 8, "grow_kimg": 1.0, "arch": "mlp"}, "arch mlp doesn't; use --arch resnet"),

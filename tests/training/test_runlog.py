@@ -80,8 +80,8 @@ def test_a_penalty_costs_no_forward_pass(recipe):
         def judge(self, code, images, labels):
             return images.square().sum((1, 2, 3))
 
-    state = SimpleNamespace(discriminator=Counting(), memory={}, clock=Clock())
-    critic = Critic(Game(Recipe(), state, trainer.Accelerator()), None, exact=True)
+    state = SimpleNamespace(discriminator=Counting(), memory={}, clock=Clock(), networks=dict)
+    critic = Critic(Game(Recipe(), state, trainer.Accelerator()), None)
     real, fake = (torch.randn(2, 1, 4, 4).requires_grad_(True) for _ in range(2))
     critic(real), critic(fake)
     for name in ("r1", "r2"):

@@ -10,10 +10,12 @@ from accelerate.state import AcceleratorState
 from training.augment import adapted, augmenter
 from training.data import Batches, ImageData
 from training.labels import draw_labels
+from training.objectives import OBJECTIVES
+from training.penalties import pulling_away
 from training.presets import PRESETS
 from training.recipe import Recipe
 from training.steps import Critic, Game, d_step, g_step
-from training.trainer import make_step, start_state
+from training.trainer import make_step, means, start_state
 
 BARE = Recipe(
     resolution=16,
@@ -29,7 +31,7 @@ IMAGES = torch.randint(256, (16, 1, 16, 16), dtype=torch.uint8, generator=torch.
 
 def play(**changes) -> Game:
     recipe = dataclasses.replace(BARE, **changes)
-    data = ImageData(IMAGES, None, (), "random")
+    data = ImageData(IMAGES, None, ("a", "b", "c"), "random")
     return Game(recipe, start_state(recipe, data, Accelerator()), Accelerator())
 
 
@@ -78,6 +80,14 @@ def test_separate_mixed_and_alternating_batches():
         assert stats["d_loss"] == pytest.approx(stats["d_loss_real"] + stats["d_loss_fake"])
 
 
+def test_a_mixed_batch_has_one_mean_over_all_of_its_images():
+    game = play(d_batches="mixed")
+    stats = d_step(game, real_images(game), None)
+    logits, labels = torch.cat([game.seen["real_logit"], game.seen["fake_logit"]]), torch.arange(8) < 4
+    whole = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
+    assert stats["d_loss"].item() == pytest.approx(whole.item())
+
+
 def test_a_mixed_batch_changes_batch_norm_and_nothing_else():
     results = {}
     for norm in ("batch", "none"):
@@ -90,9 +100,9 @@ def test_a_mixed_batch_changes_batch_norm_and_nothing_else():
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch():
-    whole, parts = play(), play(accumulate=2)
+    whole, parts = (play(accumulate=n, penalties={"r1": 1.0, "r2": 1.0}) for n in (1, 2))
     for step in (
-        lambda game: d_step(game, real_images(game), None),
+        lambda game: d_step(game, real_images(game), None, True),
         lambda game: g_step(game, real_images(game), None),
     ):
         for game in (whole, parts):
@@ -103,6 +113,49 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
             for p, q in zip(a.parameters(), b.parameters()):
                 if p.grad is not None:
                     torch.testing.assert_close(p.grad, q.grad)
+
+
+def test_a_whole_batch_flips_even_when_it_is_accumulated(monkeypatch):
+    game, told = play(accumulate=2, label_flip=0.4, label_flip_per="batch"), []
+    loss = OBJECTIVES["non_saturating"].loss
+    spy = dataclasses.replace(OBJECTIVES["non_saturating"], loss=lambda x, y: told.append(y) or loss(x, y))
+    monkeypatch.setitem(OBJECTIVES, "non_saturating", spy)
+    for _ in range(30):
+        d_step(game, real_images(game), None)
+    flips = [labels.unique().tolist() for labels in told]
+    assert all(len(values) == 1 for values in flips) and {0.0, 1.0} == {values[0] for values in flips}
+    for first_real, first_fake, second_real, second_fake in zip(*[iter(flips)] * 4):
+        assert first_real == second_real and first_fake == second_fake
+
+
+def test_rates_follow_their_schedule_and_are_equal_for_both_players():
+    game = play(lr_schedule="linear", lr_kimg=0.008, g_lr=1e-3, d_lr=1e-2)
+    step = make_step(game, batches(game))
+    for share in (1.0, 0.5, 0.0):
+        step()
+        assert game.state.g_optimizer.param_groups[0]["lr"] == pytest.approx(share * 1e-3)
+        assert game.state.d_optimizer.param_groups[0]["lr"] == pytest.approx(share * 1e-2)
+
+
+def test_d_sees_augmented_images_in_both_steps():
+    game = play(augment=("cutout",))
+    shown, _ = watch(game)
+    d_step(game, torch.ones(4, 1, 16, 16), None)
+    g_step(game, torch.ones(4, 1, 16, 16), None)
+    assert all((images == 0).flatten(1).any(1).all() for images in shown) and len(shown) == 3
+
+
+def test_networks_grow_with_the_clock():
+    game = play(arch="resnet", grow_from=8, grow_kimg=0.008)
+    step, levels = make_step(game, batches(game)), []
+    for _ in range(5):
+        step()
+        levels.append([network.level for network in game.state.networks().values()])
+    assert levels == [[level] * 3 for level in (0.0, 0.0, 0.0, 1.0, 1.0)]
+
+
+def test_statistics_are_means_over_the_steps_that_gave_them():
+    assert means([{"a": torch.tensor(1.0), "r1": torch.tensor(8.0)}, {"a": torch.tensor(3.0)}]) == {"a": 2.0, "r1": 8.0}
 
 
 def test_a_penalty_is_weighted_and_lazy():
@@ -176,9 +229,11 @@ def test_instance_noise_has_its_strength_fades_and_reaches_both_steps():
     images = torch.zeros(500, 1, 16, 16)
     for seen, strength in ((0, 0.5), (1000, 0.25), (2000, 0.0), (9000, 0.0)):
         game.state.clock.images = seen
+        game.start_iteration()
         assert game.view(images).std().item() == pytest.approx(strength, abs=0.005)
     steady = play(instance_noise=0.5)
     steady.state.clock.images = 10**6
+    steady.start_iteration()
     assert steady.view(images).std().item() == pytest.approx(0.5, abs=0.005)
     shown, _ = watch(steady)
     d_step(steady, torch.zeros(4, 1, 16, 16), None)
@@ -222,13 +277,17 @@ def test_the_pulling_away_term_costs_no_second_pass():
     shown, _ = watch(game)
     stats = g_step(game, real_images(game), None)
     assert len(shown) == 1 and 0 < stats["pull_away"] <= 1
+    pulled, plain = play(pull_away=0.1), play()
+    for game in (pulled, plain):
+        torch.manual_seed(0)
+        stats = g_step(game, real_images(game), None)
+    fresh = play()
     torch.manual_seed(0)
-    first = play(pull_away=0.1)
-    g_step(first, real_images(first), None)
-    torch.manual_seed(0)
-    second = play()
-    g_step(second, real_images(second), None)
-    assert not torch.equal(weights(first.state.generator), weights(second.state.generator))
+    codes = fresh.state.discriminator.hidden(fresh.state.generator(fresh.latents(4)))[-1].flatten(1)
+    extra = torch.autograd.grad(0.1 * pulling_away(codes), list(fresh.state.generator.parameters()))
+    parameters = zip(pulled.state.generator.parameters(), plain.state.generator.parameters(), extra)
+    for p, q, more in parameters:
+        torch.testing.assert_close(p.grad - q.grad, more, atol=1e-5, rtol=1e-3)
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
@@ -253,16 +312,19 @@ def test_clipping_bounds_values_norms_and_weights(player):
 def test_uniform_and_scaled_noise_reach_the_generator():
     game = play(latent="uniform", latent_scale=0.5)
     game.latents(50_000)
-    assert game.seen["z"].abs().max() <= 0.5 and game.seen["z"].std().item() == pytest.approx(0.5 / 3**0.5, abs=0.005)
+    z = game.histograms()["z"]
+    assert z.abs().max() <= 0.5 and z.std().item() == pytest.approx(0.5 / 3**0.5, abs=0.005)
     game = play(latent_scale=0.5)
     game.latents(50_000)
-    assert game.seen["z"].std().item() == pytest.approx(0.5, abs=0.01)
+    assert game.histograms()["z"].std().item() == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_critic_in_a_mixed_batch_tells_the_halves_apart():
     game = play()
-    real, fake = torch.ones(3, 1, 16, 16), -torch.ones(3, 1, 16, 16)
-    critic, alone = Critic(game, None), Critic(game, None)
+    game = play(conditional=True)
+    real, fake, classes = torch.ones(3, 1, 16, 16), -torch.ones(3, 1, 16, 16), torch.tensor([0, 1, 2])
+    critic, alone = Critic(game, classes), Critic(game, classes)
+    game.state.discriminator.embed.weight.data = torch.tensor([[1.0], [5.0], [-9.0]]).expand(-1, 8).clone()
     critic.judge_together(real, fake)
     torch.testing.assert_close(critic(real), alone(real))
     torch.testing.assert_close(critic(fake), alone(fake))
@@ -279,11 +341,65 @@ def test_bf16_judges_penalties_in_full_precision():
         AcceleratorState._reset_state(True)
 
 
-def test_the_tutorials_settings_are_what_they_say():
-    frogs, celeba, simpsons = (PRESETS[name] for name in ("keras-frogs", "keras-celeba", "tf-simpsons"))
-    assert (frogs.d_optimizer, frogs.d_lr, frogs.g_lr, frogs.clip_value) == ("rmsprop", 8e-4, 4e-4, 1.0)
-    assert (frogs.d_batches, frogs.batch_size, frogs.shuffle, frogs.pixel_range) == ("mixed", 20, False, (-1.0, 1.0))
-    assert frogs.kimg * 1000 / frogs.batch_size == 10_000
-    assert (celeba.d_optimizer, celeba.d_lr, celeba.g_lr) == ("sgd", 1e-3, 1e-3)
-    assert (celeba.d_batches, celeba.real_label, celeba.label_flip_per) == ("alternating", (0.9, 1.0), "batch")
-    assert (simpsons.batch_size, simpsons.g_steps, simpsons.g_lr, simpsons.d_lr) == (25, 2, 1e-4, 1e-4)
+PYTORCH = {"g_lr": 2e-4, "d_lr": 2e-4, "betas": (0.5, 0.999), "batch_size": 128, "latent_dim": 100, "ema_kimg": 0.0}
+KERAS_RMSPROP = {"alpha": 0.9, "eps": 1e-7}
+TUTORIALS = {
+    "vanilla-mnist": {**PYTORCH, "resolution": 28, "channels": 1, "conditional": False},
+    "cgan-mnist": {**PYTORCH, "resolution": 28, "channels": 1, "conditional": True},
+    "dcgan-celeba": {**PYTORCH, "resolution": 64, "latent": "normal"},
+    "dcgan-paper": {**PYTORCH, "resolution": 64, "latent": "uniform"},
+    "keras-celeba": {
+        "resolution": 64,
+        "latent_dim": 100,
+        "latent_scale": 0.5,
+        "crop": "celeba",
+        "resize": "area",
+        "d_optimizer": "sgd",
+        "d_lr": 1e-3,
+        "d_optimizer_args": {"momentum": 0.9, "nesterov": True},
+        "g_optimizer": "adam",
+        "g_lr": 1e-3,
+        "betas": (0.5, 0.999),
+        "g_optimizer_args": {"eps": 1e-8},
+        "d_batches": "alternating",
+        "real_label": (0.9, 1.0),
+        "label_flip_per": "batch",
+        "snapshot_kimg": 1013.0,
+    },
+    "tf-simpsons": {
+        "resolution": 128,
+        "latent_dim": 100,
+        "batch_size": 25,
+        "g_steps": 2,
+        "d_steps": 1,
+        "kimg": 1000.0,
+        "g_lr": 1e-4,
+        "d_lr": 1e-4,
+        "betas": (0.5, 0.999),
+    },
+    "keras-frogs": {
+        "resolution": 32,
+        "latent_dim": 32,
+        "batch_size": 20,
+        "kimg": 200.0,
+        "shuffle": False,
+        "classes": ("frog",),
+        "g_optimizer": "rmsprop",
+        "g_lr": 4e-4,
+        "g_optimizer_args": KERAS_RMSPROP,
+        "clip_value": 1.0,
+        "d_optimizer": "rmsprop",
+        "d_lr": 8e-4,
+        "d_optimizer_args": KERAS_RMSPROP,
+        "label_noise": -0.05,
+        "lr_schedule": "keras",
+        "lr_decay": 1e-8,
+        "d_batches": "mixed",
+        "pixel_range": (-1.0, 1.0),
+    },
+}
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_a_tutorials_settings_are_what_it_says(name):
+    assert {field: getattr(PRESETS[name], field) for field in TUTORIALS[name]} == TUTORIALS[name]

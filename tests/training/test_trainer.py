@@ -250,21 +250,27 @@ def test_resuming_needs_a_run_the_same_pictures_and_a_whole_checkpoint(recipe, t
 
 
 def test_two_processes_train_one_model(recipe, tmp_path):
-    """Averaged gradients keep the processes' networks equal."""
+    """Averaged gradients keep the processes' networks equal, averaged verdicts what ADA remembers."""
     run = tmp_path / "run"
     code = (
-        "import os; from pathlib import Path; from training.recipe import Recipe; from training.trainer import train\n"
+        "import os; from pathlib import Path; from training import trainer; from training.recipe import Recipe\n"
+        "states, start = [], trainer.start_state\n"
+        "trainer.start_state = lambda *given: states.append(start(*given)) or states[0]\n"
         f"here = Path({str(tmp_path)!r})\n"
-        "ema = train(Recipe.load(here / 'recipe.json'), here / 'run')\n"
+        "ema = trainer.train(Recipe.load(here / 'recipe.json'), here / 'run')\n"
+        "(here / f\"memory-{os.environ['RANK']}\").write_text(str(states[0].memory['augment_p'].item()))\n"
         "weights = b''.join(p.numpy().tobytes() for p in ema.parameters())\n"
         "(here / f\"ema-{os.environ['RANK']}\").write_bytes(weights)\n"
     )
     (tmp_path / "run.py").write_text(code)
-    dataclasses.replace(recipe, conditional=False).save(tmp_path / "recipe.json")
+    ada = {"augment_target": 0.05, "augment_p": 0.5, "augment_adapt_kimg": 0.5}
+    dataclasses.replace(recipe, conditional=False, **ada).save(tmp_path / "recipe.json")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run([*command, str(tmp_path / "run.py")], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "ema-0").read_bytes() == (tmp_path / "ema-1").read_bytes()
+    first, second = ((tmp_path / f"memory-{rank}").read_text() for rank in (0, 1))
+    assert first == second != "0.5"
     folder = checkpoint.find(run)
     assert len(list(folder.glob("rng-*"))) == 2 and checkpoint.read_record(folder)["clock"]["steps"] == 5

@@ -1,6 +1,6 @@
 """What the tutorials name as the next step: other objectives and other networks, small enough for a CPU.
 
-All but the last three learn MNIST at 32x32 and differ from `hinge-mnist` in what their paper changed.
+Most learn MNIST at 32x32 and differ from `hinge-mnist` in what their paper changed.
 """
 
 from dataclasses import replace

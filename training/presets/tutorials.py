@@ -67,6 +67,7 @@ dcgan_512 = replace(
     discriminator={"width": 64, "bias": False},
 )
 
+# Batch norm keeps PyTorch's epsilon and momentum in all of these; Keras's are 1e-3 and 0.99. Kept weights are fp16.
 # The tutorial's demonstration used batches of 2, five an epoch, for 50 epochs; batches of 2 leave batch norm and
 # minibatch discrimination nothing to compare, so they are 64 here. It names no probability for its flips. Five epochs
 # of the 202,599 aligned faces are 1,013 kimg; ten are trained.
