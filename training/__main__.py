@@ -65,9 +65,12 @@ def parse(command: type, name: str, arguments: list[str], **default: Any) -> Any
 
 
 def train(arguments: list[str]) -> None:
-    presets = "\n".join(f"  {name:16} {recipe.source}" for name, recipe in PRESETS.items())
+    presets = "\n".join(f"  {name:18} {recipe.source}" for name, recipe in PRESETS.items())
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"usage: python -m training train PRESET --data DATA --run-dir DIR [options]\n\npresets:\n{presets}")
+        print(
+            f"usage: python -m training train PRESET --data DATA --run-dir DIR [options]\n\npresets:\n{presets}\n\n"
+            "train PRESET --help lists every option; docs/tricks.md has them by subject, with their sources."
+        )
         return
     name, *rest = arguments
     if name not in PRESETS:

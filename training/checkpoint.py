@@ -157,8 +157,9 @@ def find(run_dir: Path, step: int | None = None) -> Path:
 
 def read_record(folder: Path) -> dict[str, Any]:
     try:
-        return read_object(folder / "state.json")
-    except (OSError, UserError) as error:
+        record = read_object(folder / "state.json")
+        return record | {"clock": record["clock"], "class_names": record["class_names"]}
+    except (OSError, UserError, KeyError) as error:
         raise damaged(folder, error) from error
 
 

@@ -23,6 +23,8 @@ POSITIVE = ["kimg", "batch_size", "accumulate", "d_steps", "g_steps", "g_lr", "d
 POSITIVE += ["latent_scale", "augment_adapt_kimg", "keep_checkpoints", "log_kimg", "sample_kimg", "save_kimg"]
 FROM_ZERO = ["ema_kimg", "grow_kimg", "pull_away", "instance_noise", "instance_noise_kimg", "lr_kimg", "lr_decay"]
 FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg"]
+LR_KIMG = "linear and cosine need their length, such as --lr-kimg 500; no other schedule takes one"
+LR_DECAY = "keras needs it, such as --lr-decay 1e-6; no other schedule takes one"
 SHARES = ["label_flip", "augment_p", "augment_target"]
 
 
@@ -124,15 +126,13 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
     if bool(recipe.grow_from) != bool(recipe.grow_kimg):
         yield "grow_from and grow_kimg belong together: a resolution to start at, and the length of a stage"
     if (recipe.lr_schedule in ("linear", "cosine")) != bool(recipe.lr_kimg):
-        yield f"lr_kimg is the length of a linear or cosine lr_schedule; {recipe.lr_schedule} has {recipe.lr_kimg:g}"
+        yield f"lr_schedule {recipe.lr_schedule} with lr_kimg {recipe.lr_kimg:g}: {LR_KIMG}"
     if (recipe.lr_schedule == "keras") != bool(recipe.lr_decay):
-        yield f"lr_decay belongs to lr_schedule keras; {recipe.lr_schedule} has {recipe.lr_decay:g}"
+        yield f"lr_schedule {recipe.lr_schedule} with lr_decay {recipe.lr_decay:g}: {LR_DECAY}"
     if recipe.instance_noise_kimg and not recipe.instance_noise:
         yield "instance_noise_kimg lets a noise fade that is not there; set instance_noise too"
     if recipe.label_flip >= 0.5:
         yield f"label_flip {recipe.label_flip:g} leaves D nothing true to learn; it must be below 0.5"
-    if not recipe.grow_from and ("grow_from" in recipe.generator or "grow_from" in recipe.discriminator):
-        yield "grow_from is the recipe's, not a network's; use --grow-from and --grow-kimg"
 
 
 def about_the_objective(recipe: Recipe, discriminator: Discriminator) -> Iterator[str]:
@@ -150,6 +150,8 @@ def about_the_objective(recipe: Recipe, discriminator: Discriminator) -> Iterato
             f"objective {recipe.objective} diverges without a bound on D's slope; use --clip-weights 0.01, or "
             "--penalties wgan_gp=10 --discriminator norm=none, or --discriminator spectral_norm=true"
         )
+    if recipe.clip_weights and has_spectral_norm(discriminator):
+        yield "clip_weights bounds weights that spectral norm scales anyway; leave one of them out"
     if objective.loss is None and tricky(recipe):
         yield (
             f"real_label, label_noise and label_flip change labels, and objective {recipe.objective} has none; "

@@ -1,17 +1,37 @@
-"""Which part of a picture is taken, and how it becomes a square of the wanted side.
+"""How a picture is read, which part of it is taken, and how that becomes a square of the wanted side.
 
 A crop is pure geometry: the size (width, height) of a picture -> the box that is taken, in pixels and fractions of them
 from its upper left corner. A resize then brings that box to the resolution. A new crop is one function and one line.
 """
 
+import io
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Size = tuple[int, int]  # width, height
 ALIGNED_CELEBA = (178, 218)
+
+
+def read_picture(content: bytes, channels: int) -> Image.Image | None:
+    """Encoded bytes -> an upright picture of mode L or RGB. None for what is no picture."""
+    try:
+        with Image.open(io.BytesIO(content)) as file:
+            return flatten(ImageOps.exif_transpose(file)).convert("L" if channels == 1 else "RGB")
+    except Exception:  # a damaged file makes Pillow's readers raise nearly anything
+        return None
+
+
+def flatten(picture: Image.Image) -> Image.Image:
+    """8 bits a channel and nothing to see through: 16-bit grey is scaled, transparency becomes white."""
+    if picture.mode.startswith("I"):
+        return Image.fromarray((np.asarray(picture, dtype=np.float32) / 257).round().clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture
 
 
 def square(size: Size) -> Box:

@@ -20,16 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import tyro
-from torch import Tensor
 
 from ganhub.errors import UserError, first_line
 from ganhub.files import write_text
-from ganhub.latents import sample
-from ganhub.models.base import Generator
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganhub.models.base import Generator
     from training.lens import Lens
 
 SAMPLES_OF_POINTS, SAMPLES_OF_STACKS = 10_000, 26_000  # 2,500 and 26,000 in the papers
@@ -64,9 +63,10 @@ def run(options: Modes) -> dict[str, Any]:
     """
     from training.featurenet import check_device
     from training.recipe import data_name
-    from training.trained import open_trained
+    from training.trained import check_seed, open_trained
 
     check_device(options.device)
+    check_seed(options.seed)
     trained = open_trained(options.model)
     data = options.data or (trained.recipe.data if trained.recipe else "")
     generator = trained.generator.to(options.device)
@@ -82,7 +82,7 @@ def run(options: Modes) -> dict[str, Any]:
 
 
 def measure(
-    generator: Generator, data: str, samples: int = 0, seed: int = 0, classifier: str = "digit-classifier"
+    generator: "Generator", data: str, samples: int = 0, seed: int = 0, classifier: str = "digit-classifier"
 ) -> dict[str, Any]:
     """The counts of a generator, as a flat JSON-ready table; it is left as it was, and torch's random state too.
 
@@ -96,6 +96,8 @@ def measure(
     Raises:
         UserError: no such data, a generator of something else, or a classifier that can't read digits.
     """
+    import torch
+
     from training import toys
 
     gaussians, config = toys.mixture(data), generator.config
@@ -118,8 +120,12 @@ def measure(
     return used | {"modes": int((counts > 0).sum()), "of": toys.MODES, **divergences(counts)}
 
 
-def drawn(generator: Generator, count: int, seed: int, chunk: int = 1000) -> Iterator[Tensor]:
+def drawn(generator: "Generator", count: int, seed: int, chunk: int = 1000) -> "Iterator[Tensor]":
     """Samples (B, C, R, R) in [-1, 1] on the CPU, chunk by chunk."""
+    import torch
+
+    from ganhub.latents import sample
+
     config = generator.config
     for start in range(0, count, chunk):
         numbers = range(start, min(start + chunk, count))
@@ -131,7 +137,7 @@ def drawn(generator: Generator, count: int, seed: int, chunk: int = 1000) -> Ite
 
 
 @contextmanager
-def evaluating(generator: Generator) -> Iterator[None]:
+def evaluating(generator: "Generator") -> Iterator[None]:
     """In eval mode inside, and as it was afterwards."""
     training = generator.training
     generator.eval()
@@ -141,8 +147,10 @@ def evaluating(generator: Generator) -> Iterator[None]:
         generator.train(training)
 
 
-def count_points(points: Tensor, centres: Tensor, std: float) -> dict[str, Any]:
+def count_points(points: "Tensor", centres: "Tensor", std: float) -> dict[str, Any]:
     """Points (N, 2) that belong to Gaussians with centres (K, 2): what the head of this file defines."""
+    import torch
+
     distance, nearest = torch.cdist(points, centres).min(1)
     good = distance <= HIGH_QUALITY * std
     return {
@@ -153,7 +161,7 @@ def count_points(points: Tensor, centres: Tensor, std: float) -> dict[str, Any]:
     }
 
 
-def divergences(counts: Tensor) -> dict[str, float | None]:
+def divergences(counts: "Tensor") -> dict[str, float | None]:
     """Reverse and forward KL between the shares of samples in each mode, counts (K,), and the same share for all."""
     shares = counts.double() / counts.sum()
     some = shares[shares > 0]
@@ -179,8 +187,10 @@ def open_classifier(name: str, device: str) -> "Lens":
     return lens
 
 
-def read_stacks(images: Tensor, lens: "Lens", device: str) -> Tensor:
+def read_stacks(images: "Tensor", lens: "Lens", device: str) -> "Tensor":
     """uint8 pictures (N, 3, R, R) -> (N,) the number 100 a + 10 b + c that their channels are read as."""
+    import torch
+
     _, classes = lens.look(images.flatten(0, 1)[:, None], device)
     assert classes is not None
     digits = torch.tensor([int(name) for name in lens.class_names])[classes].view(-1, 3)

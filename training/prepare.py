@@ -1,7 +1,8 @@
 """The data work of the tutorials: pictures of any size become a folder of squares that `--data` takes as it is.
 
 The folder holds `train/CLASS/NUMBER.png` (without CLASS for a set without classes; NUMBER counts the pictures of the
-source) and `report.json`. It is written aside and renamed: a run that stops or fails leaves nothing.
+source) and `report.json`. It is written aside and renamed: a run that stops or fails leaves nothing,
+and what was there before.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -24,15 +26,16 @@ import tyro
 from tqdm import tqdm
 
 from ganhub.errors import UserError, first_line
-from training.crops import CROPS, around, take
-from training.data import pictures, read_picture
+from ganhub.files import read_object
+from training.crops import CROPS, around, read_picture, take
 from training.detectors import Detector, find_detector
 from training.preparation_report import DUPLICATE, NO_CLASS, UNREADABLE, Report
 from training.recipe import Recipe
-from training.sources import Source, existing, open_source
+from training.sources import Source, existing, open_source, pictures
 
 REPORT_FILE = "report.json"
-CHUNK = 256  # pictures in memory at a time
+REPORT_KEYS = {"source", "pictures", "accepted", "rejected", "options"}  # tell our report.json from another
+CHUNK = 64  # encoded pictures in memory at a time
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,9 @@ def run(options: Prepare) -> Report:
         with terminate_cleanly(), tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".prepare-") as parent:
             aside = Path(parent, "pictures")
             report = write(source, detector, options, aside)
-            if options.out.exists():
-                options.out.rename(Path(parent, "old"))  # goes with the temporary folder
-            aside.rename(options.out)
+            check_free(options)  # which may have changed meanwhile
+            with undisturbed():
+                put(aside, options.out)
     except OSError as error:
         raise UserError(f"{options.out}: can't be written ({first_line(error)}); mend that and try again") from error
     return report
@@ -123,12 +126,29 @@ def check(options: Prepare) -> None:
     for name, (low, high) in {**ranges, "workers": (0, 256)}.items():
         if not low <= getattr(options, name) <= high:
             raise UserError(f"--{name.replace('_', '-')} must be from {low} to {high}, got {getattr(options, name)}")
-    if options.out.exists() and not (options.force and (options.out / REPORT_FILE).exists()):
-        raise UserError(f"{options.out}: is already there; give another --out, or --force to replace prepared pictures")
     if folder := existing(options.source):
         inner, outer = options.out.resolve(), folder.resolve()
         if inner.is_relative_to(outer) or outer.is_relative_to(inner):
             raise UserError(f"{options.out}: --out and the source lie in each other; give an --out elsewhere")
+    check_free(options)
+
+
+def check_free(options: Prepare) -> None:
+    """Refuse an --out that is taken; with --force, one that this command didn't write."""
+    if not options.out.exists():
+        return
+    if not options.force:
+        raise UserError(f"{options.out}: is already there; give another --out, or --force to replace prepared pictures")
+    try:
+        entries = {entry.name for entry in options.out.iterdir()}
+        report = read_object(options.out / REPORT_FILE)
+    except (OSError, UserError):
+        entries, report = set(), {}
+    if entries != {"train", REPORT_FILE} or not report.keys() >= REPORT_KEYS:
+        raise UserError(
+            f"{options.out}: is already there, and not as prepare writes it (train and its {REPORT_FILE}, nothing "
+            f"else); --force leaves it alone, give another --out"
+        )
 
 
 def some(source: Source, limit: int) -> Source:
@@ -205,7 +225,8 @@ def class_folders(names: tuple[str, ...]) -> list[str]:
     """A folder's name for every class: never hidden or in another folder, and numbered where two would share one."""
     safe = [re.sub(r"[^\w .-]", "_", name).strip(" ._") or "class" for name in names]
     unique = len({name.lower() for name in safe}) == len(safe)  # some file systems know no upper case
-    return safe if unique else [f"{i} {name}" for i, name in enumerate(safe)]
+    digits = len(str(len(safe) - 1))  # so that names sort as numbers do
+    return safe if unique else [f"{i:0{digits}d} {name}" for i, name in enumerate(safe)]
 
 
 def relative(name: str, folder: Path | None) -> str:
@@ -222,3 +243,40 @@ def terminate_cleanly() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def put(new: Path, out: Path) -> None:
+    """Rename a folder. What was at `out` goes when that is done, and comes back if it fails.
+
+    Raises:
+        OSError: it failed.
+        UserError: it failed, and so did the way back; names where the old folder is.
+    """
+    if not out.exists():
+        new.rename(out)
+        return
+    keep = Path(tempfile.mkdtemp(dir=out.parent, prefix=".replaced-"))  # which no one else cleans up
+    old = keep / out.name
+    try:
+        out.rename(old)
+        new.rename(out)
+    except BaseException as error:
+        try:
+            if old.exists():
+                old.rename(out)
+            keep.rmdir()
+        except OSError:
+            raise UserError(f"{out}: can't be written ({first_line(error)}); what was there is in {old}") from error
+        raise
+    shutil.rmtree(keep, ignore_errors=True)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """While open, Ctrl-C and SIGTERM are ignored: all is written, and what remains takes a moment."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -14,19 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import tyro
-from torch import Tensor
 
 from ganhub.errors import UserError, first_line
 from ganhub.files import write_text
-from training.linear import choose, standard
 
 if TYPE_CHECKING:
-    from training.data import ImageData
-    from training.trained import Trained
+    from torch import Tensor
 
-Function = Callable[[Tensor], Tensor]
+    from training.data import ImageData
+    from training.recipe import Recipe
+    from training.trained import Trained
 
 SEEN = 2048  # pictures from which a feature's mean and deviation are taken
 MIN_IMAGES = 20
@@ -69,15 +67,16 @@ def run(options: Probe) -> dict[str, Any]:
     """
     from training.featurenet import check_device, seeded
     from training.recipe import data_name
-    from training.trained import open_trained
+    from training.trained import check_seed, open_trained
 
     check_device(options.device)
+    check_seed(options.seed)
     trained = open_trained(options.model, discriminator=True)
     train, test, test_name = read(options, trained)
     network: Any = trained.discriminator
     with seeded(options.seed):
         fresh = type(network).from_config(network.config).eval()
-    functions: dict[str, Function] = {
+    functions: dict[str, Callable[[Tensor], Tensor]] = {
         "discriminator": network.to(options.device).features,
         "untrained": fresh.to(options.device).features,
         "pixels": lambda images: images.flatten(1),
@@ -90,6 +89,7 @@ def run(options: Probe) -> dict[str, Any]:
         "data": data_name(options.data),
         "train": {"split": options.split, "count": len(train)},
         "test": {"data": data_name(options.test_data or options.data), "split": test_name, "count": len(test)},
+        "seen": seen(trained.recipe, options, test_name),
         "classes": list(train.class_names),
         "chance": test.labels.bincount().max().item() / len(test),
         "seed": options.seed,
@@ -125,6 +125,11 @@ def read(options: Probe, trained: "Trained") -> "tuple[ImageData, ImageData, str
     train, name = load(options.data, options.split), test_split
     if source != options.data or test_split != options.split:
         test = load(source, test_split)
+        if test.digest == train.digest:
+            raise UserError(
+                f"{source}, split {test_split}: holds the very pictures to learn from; leave --test-data and "
+                f"--test-split out to hold back a tenth"
+            )
     elif options.test_split:
         raise UserError(f"--test-split {test_split}: is the split to learn from; leave it out to hold back a tenth")
     else:
@@ -139,6 +144,8 @@ def read(options: Probe, trained: "Trained") -> "tuple[ImageData, ImageData, str
 
 def labelled(data: "ImageData", name: str, seed: int) -> "ImageData":
     """Those with a class, shuffled: a layer that looks at a whole batch must not find one class in it."""
+    import torch
+
     from training.references import pick
 
     if data.labels is None:
@@ -150,12 +157,19 @@ def labelled(data: "ImageData", name: str, seed: int) -> "ImageData":
 
 
 def score(
-    function: Function, train: "ImageData", test: "ImageData", pixel_range: tuple[float, float], device: str
+    function: "Callable[[Tensor], Tensor]",
+    train: "ImageData",
+    test: "ImageData",
+    pixel_range: tuple[float, float],
+    device: str,
 ) -> dict[str, Any]:
     """The accuracy of a linear classifier on what the function makes of pictures, float (B, C, R, R) -> (B, F)."""
-    from training.data import to_float
+    import torch
 
-    def features(images: Tensor) -> Iterator[Tensor]:
+    from training.data import to_float
+    from training.linear import choose, standard
+
+    def features(images: "Tensor") -> "Iterator[Tensor]":
         for part in images.split(256):
             with torch.inference_mode():
                 found = function(to_float(part.to(device), pixel_range)).float()
@@ -181,6 +195,22 @@ def score(
     return {"accuracy": right / len(test), "right": right, "features": len(shift), "ridge": ridge}
 
 
+def seen(recipe: "Recipe | None", options: Probe, test_name: str) -> bool | None:
+    """Whether the pictures asked about are from the split that the discriminator learnt from; None if nobody knows."""
+    from training.recipe import data_name
+    from training.sources import existing
+
+    if recipe is None or not recipe.data:
+        return None
+    split = options.split if test_name == HELD_BACK.format(options.split) else test_name
+    ours, asked = existing(recipe.data), existing(options.test_data or options.data)
+    if ours and asked:
+        same = ours.resolve() == asked.resolve()
+    else:  # a published recipe holds the name of a folder alone
+        same = data_name(recipe.data) == data_name(options.test_data or options.data)
+    return same and split == recipe.split
+
+
 def table(found: dict[str, Any]) -> str:
     """The numbers for people, with the protocol above them."""
     test = found["test"]
@@ -193,6 +223,9 @@ def table(found: dict[str, Any]) -> str:
         counts = f"{row['right']:,} of {test['count']:,} right, {row['features']:,} features"
         lines.append(f"  {label:14} {row['accuracy']:7.2%}   {counts}")
     lines.append(f"  {'chance':14} {found['chance']:7.2%}   always the commonest class")
-    if found["conditional"]:
+    labels = ", with labels" if found["conditional"] else ""
+    if found["seen"]:
+        lines.append(f"  The pictures asked about are from a split that this discriminator was trained on{labels}.")
+    elif found["conditional"]:
         lines.append("  This discriminator was shown labels in its training.")
     return "\n".join(lines)

@@ -174,7 +174,7 @@ class Recipe:
         Raises:
             UserError: an argument doesn't fit the architecture.
         """
-        from ganhub.models import ARCHITECTURES
+        from ganhub.models import ARCHITECTURES, base
 
         if self.arch not in ARCHITECTURES:
             raise UserError(f"recipe {self.name}: arch has no {self.arch!r}; known: {', '.join(ARCHITECTURES)}")
@@ -186,9 +186,16 @@ class Recipe:
         }
         noise = {"latent_dim": self.latent_dim, "latent": self.latent, "latent_scale": self.latent_scale}
         growing = {"grow_from": self.grow_from} if self.grow_from and family.Generator.grows else {}
+        for_g = {**shared, **noise, **growing, **self.generator}
+        for_d = {**shared, **growing, **self.discriminator}
         try:
-            generator = family.Generator(**shared, **noise, **growing, **self.generator)
-            return generator, family.Discriminator(**shared, **growing, **self.discriminator)
+            for cls, config, chosen in (
+                (family.Generator, for_g, self.generator),
+                (family.Discriminator, for_d, self.discriminator),
+            ):
+                base.check_arguments(cls, chosen, fixed={*shared, *noise, "grow_from"})
+                base.sketch(cls, {**config, "spectral_norm": False})  # the same sizes, but quick to make
+            return family.Generator(**for_g), family.Discriminator(**for_d)
         except (TypeError, ValueError) as error:
             raise UserError(f"recipe {self.name}: {error}") from error
 

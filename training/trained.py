@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganhub.errors import UserError
+from ganhub.latents import MAX_SEED
 from ganhub.models.base import Discriminator, Generator
 from training.recipe import Recipe
 
@@ -17,6 +18,15 @@ class Trained:
     discriminator: Discriminator | None
     recipe: Recipe | None
     """None where the model comes without one."""
+
+
+def check_seed(seed: int) -> None:
+    """
+    Raises:
+        UserError: no generator of random numbers takes it.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise UserError(f"--seed must be from 0 to {MAX_SEED}, got {seed}")
 
 
 def open_trained(name: str, discriminator: bool = False) -> Trained:

@@ -52,19 +52,12 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generato
         project_config=ProjectConfiguration(logging_dir=str(run_dir)),
     )
     check_folder(recipe, run_dir, resume)
-    if not grown(recipe, recipe.kimg):
-        log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     with accelerator.main_process_first():  # it fills the cache that the others read
         data = load_images(recipe).to(accelerator.device)
+    if accelerator.is_main_process:
+        warn(recipe, data)
     state = start_state(recipe, data, accelerator)
-    if resume:
-        checkpoint.load(run_dir, state, accelerator)
-    with writing_to(run_dir):
-        if accelerator.is_main_process:
-            run_dir.mkdir(parents=True, exist_ok=True)
-            recipe.save(run_dir / RECIPE_FILE)
-        if not resume:  # so that a run can be resumed from its first moment on
-            checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
+    open_folder(recipe, run_dir, state, accelerator, resume)
     batches = Batches(data, recipe.batch_size, recipe.seed, recipe.flip, recipe.shuffle, recipe.pixel_range)
     game = Game(recipe, state, accelerator)
     step, clock = make_step(game, batches), state.clock
@@ -92,6 +85,7 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generato
                 raise Interrupted(signum, clock.kimg)
         save()
         run_log.samples(state.ema, clock)
+        run_log.histograms(game.histograms(), clock)
         run_log.animation()
     return state.ema
 
@@ -114,6 +108,26 @@ def check_folder(recipe: Recipe, run_dir: Path, resume: bool) -> None:
             raise UserError(f"{run_dir}: resuming would change {listed}; use the old values or a new folder")
     elif checkpoint.folders(run_dir):
         raise UserError(f"{run_dir}: already holds a run; go on with --resume, or give another --run-dir")
+
+
+def open_folder(recipe: Recipe, run_dir: Path, state: TrainState, accelerator: Accelerator, resume: bool) -> None:
+    """Write the recipe, and go on from the newest checkpoint or write the first."""
+    if resume:
+        checkpoint.load(run_dir, state, accelerator)
+    with writing_to(run_dir):
+        if accelerator.is_main_process:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            recipe.save(run_dir / RECIPE_FILE)
+        if not resume:  # so that a run can be resumed from its first moment on
+            checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
+
+
+def warn(recipe: Recipe, data: ImageData) -> None:
+    """What can be trained, but is hardly meant."""
+    if not grown(recipe, recipe.kimg):
+        log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
+    if len(data) < recipe.batch_size:
+        log.warning("%s has %d pictures, fewer than a batch of %d", recipe.data, len(data), recipe.batch_size)
 
 
 def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> TrainState:

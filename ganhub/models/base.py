@@ -15,7 +15,7 @@ loader (a missing weight is a warning, a missing file falls back to a pickle, an
 import inspect
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 DTYPES = ("F16", "BF16", "F32", "I64")  # I64 counts batch norm's batches
 LATENTS = ("normal", "uniform")
 MAX_WIDTH = 4096  # channels of one layer; a config that asks for more is refused before any memory is taken
+MAX_PARAMETERS = 500_000_000  # of one network, 2 GB; BigGAN has 160 million
 
 
 class GANModule(ModelMixin, ConfigMixin):
@@ -53,15 +54,17 @@ class GANModule(ModelMixin, ConfigMixin):
                 not this class's, or a weight is not finite.
         """
         folder = Path(folder, subfolder)
-        config = read_config(folder, cls)
-        check_weights(cls, config, folder)
         file = folder / WEIGHTS_FILE
-        model = cls(**config)
+        model = check_weights(cls, read_config(folder, cls), folder)
+        model.to_empty(device=torch.get_default_device())  # nothing is drawn: torch's random state stays as it is
         model.load_state_dict(load_file(file), strict=True)
         for key, value in model.state_dict().items():
             if not torch.isfinite(value).all():
                 raise UserError(f"{file}: {key} has NaN or infinite values; use another checkpoint")
         return nn.Module.to(model, torch_dtype).eval()
+
+
+Module = TypeVar("Module", bound=GANModule)
 
 
 class Generator(GANModule):
@@ -124,6 +127,9 @@ class Discriminator(GANModule):
         return torch.cat([x.flatten(1) for x in pooled], dim=1)
 
 
+Network = Generator | Discriminator
+
+
 def chain(blocks: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
     """What each block makes of what the one before it made of x."""
     given = []
@@ -139,6 +145,52 @@ def need_labels(labels: Tensor | None) -> Tensor:
     return labels
 
 
+def with_label(x: Tensor, embed: nn.Embedding | None, labels: Tensor | None) -> Tensor:
+    """(B, N) -> (B, N + label_dim): the label's embedding beside it; as it is without classes."""
+    return x if embed is None else torch.cat([x, embed(need_labels(labels)).to(x.dtype)], dim=1)
+
+
+def with_projection(logits: Tensor, embed: nn.Embedding | None, code: Tensor, labels: Tensor | None) -> Tensor:
+    """Logits (B,) plus what the label makes of the code, vectors (B, F) or the mean of maps (B, F, H, W).
+
+    Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637; without classes, the logits as they are.
+    """
+    if embed is None:
+        return logits
+    vectors = code.mean((2, 3)) if code.ndim == 4 else code
+    return logits + (embed(need_labels(labels)) * vectors).sum(1)
+
+
+def sketch(cls: type[Module], config: dict[str, Any]) -> Module:
+    """The network on the meta device, without memory or random numbers.
+
+    Raises:
+        ValueError: it can't be built, or has too many parameters.
+    """
+    try:
+        with torch.device("meta"):
+            network = cls(**config)
+    except (TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError(first_line(error)) from error
+    if (count := sum(parameter.numel() for parameter in network.parameters())) > MAX_PARAMETERS:
+        name = f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}"
+        raise ValueError(f"{name} would have {count:,} parameters, at most {MAX_PARAMETERS:,} are built; narrow it")
+    return network
+
+
+def arguments_of(cls: type[GANModule]) -> list[str]:
+    return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+
+def check_arguments(cls: type[Network], chosen: Iterable[str], fixed: set[str]) -> None:
+    """Refuse arguments that a network doesn't take, or that are not chosen for it alone but fixed for the whole run."""
+    takes = [name for name in arguments_of(cls) if name not in fixed]
+    for name in chosen:
+        if name not in takes:
+            hint = "it is a field of the recipe" if name in fixed else f"it takes {', '.join(takes)}"
+            raise ValueError(f"arch {cls.arch}: the {cls.__name__.lower()} takes no {name}; {hint}")
+
+
 def read_config(folder: Path, cls: type[GANModule]) -> dict[str, Any]:
     """The constructor arguments in `folder`/config.json, or a UserError that names what is wrong with them."""
     file = folder / CONFIG_FILE
@@ -149,14 +201,13 @@ def read_config(folder: Path, cls: type[GANModule]) -> dict[str, Any]:
     if config.get("_class_name", cls.__name__) != cls.__name__:
         raise UserError(f"{file}: describes a {config['_class_name']}, not a {cls.__name__}")
     arguments = {key: value for key, value in config.items() if not key.startswith("_")}
-    unknown = arguments.keys() - inspect.signature(cls.__init__).parameters.keys()
-    if unknown:
+    if unknown := arguments.keys() - set(arguments_of(cls)):
         raise UserError(f"{file}: {cls.__module__}.{cls.__name__} takes no {', '.join(sorted(unknown))}; update ganhub")
     return arguments
 
 
-def check_weights(cls: type[GANModule], config: dict[str, Any], folder: Path) -> None:
-    """Compare the header of the weights with a model built on the meta device: nothing is allocated or read yet."""
+def check_weights(cls: type[Module], config: dict[str, Any], folder: Path) -> Module:
+    """Compare the header of the weights with a model on the meta device, which is returned: nothing is read yet."""
     file = folder / WEIGHTS_FILE
     if not file.is_file():
         raise UserError(f"{folder}: no {WEIGHTS_FILE} here; ganhub reads safetensors only, never a pickle")
@@ -168,10 +219,10 @@ def check_weights(cls: type[GANModule], config: dict[str, Any], folder: Path) ->
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file}: damaged or cut short ({first_line(error)}); download or export it again") from error
     try:
-        with torch.device("meta"):
-            expected = {key: tuple(value.shape) for key, value in cls(**config).state_dict().items()}
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        model = sketch(cls, config)
+    except ValueError as error:
         raise UserError(f"{folder / CONFIG_FILE}: {first_line(error)}") from error
+    expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     for key, dtype in dtypes.items():
         if dtype not in DTYPES:
             raise UserError(f"{file}: {key} is stored as {dtype}; ganhub reads {', '.join(DTYPES)}")
@@ -184,13 +235,12 @@ def check_weights(cls: type[GANModule], config: dict[str, Any], folder: Path) ->
         raise UserError(
             f"{file}: {min(extra)} is not part of this model; config and weights belong to different models"
         )
+    return model
 
 
 def check_sizes(name: str, resolution: int, channels: int, num_classes: int, **widths: int) -> None:
     """Refuse sizes that no model here has, by name, before any layer is made."""
-    for key, value in {"resolution": resolution, "channels": channels, "num_classes": num_classes, **widths}.items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"{name} needs a whole number as {key}, got {value!r}")
+    check_whole(name, resolution=resolution, channels=channels, num_classes=num_classes, **widths)
     if channels not in (1, 3):
         raise ValueError(f"{name} needs 1 or 3 channels, got {channels}")
     if not 0 <= num_classes <= MAX_WIDTH:
@@ -200,6 +250,12 @@ def check_sizes(name: str, resolution: int, channels: int, num_classes: int, **w
             raise ValueError(f"{name} needs {key} between 1 and {MAX_WIDTH}, got {value}")
 
 
+def check_whole(name: str, **numbers: int) -> None:
+    for key, value in numbers.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{name} needs a whole number as {key}, got {value!r}")
+
+
 def check_latent(name: str, latent: str, latent_scale: float) -> None:
     check_choices(name, latent=(latent, LATENTS))
     if isinstance(latent_scale, bool) or not isinstance(latent_scale, int | float) or not 0 < latent_scale <= 100:
@@ -207,9 +263,9 @@ def check_latent(name: str, latent: str, latent_scale: float) -> None:
 
 
 def check_choices(name: str, **choices: tuple[object, tuple]) -> None:
-    """Each argument with its value and the values that it may have."""
+    """Each argument with its value and the values that it may have; 4.0 is not 4, nor is True 1."""
     for key, (value, known) in choices.items():
-        if value not in known:
+        if value not in known or type(value) not in map(type, known):
             raise ValueError(f"{name} needs {key} to be one of {', '.join(map(str, known))}, got {value!r}")
 
 

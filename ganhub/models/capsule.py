@@ -37,6 +37,9 @@ class Discriminator(base.Discriminator):
         routing: rounds of routing.
         norm: after the convolutions before the capsules: "none", "batch", "instance" or "layer".
         dropout: share of the numbers dropped after these convolutions.
+        minibatch_discrimination: kernels of layers.MinibatchDiscrimination on the poses; a linear layer makes of their
+            closeness a further term of the logit. 0 is off.
+        minibatch_stddev: the same with layers.MinibatchStddev.
         spectral_norm: divide the weights of all convolutions by their spectral norm.
         init: how weights are drawn, a name in ganhub.models.layers.INITS.
     """
@@ -56,13 +59,15 @@ class Discriminator(base.Discriminator):
         routing: int = 3,
         norm: str = "none",
         dropout: float = 0.0,
+        minibatch_discrimination: int = 0,
+        minibatch_stddev: bool = False,
         spectral_norm: bool = False,
         init: str = "he",
     ):
         super().__init__()
         sizes = {"width": width, "capsules": capsules, "capsule_dim": capsule_dim, "pose_dim": pose_dim}
         base.check_sizes("capsule", resolution, channels, num_classes, **sizes, routing=routing)
-        base.check_flags("capsule", spectral_norm=spectral_norm)
+        base.check_flags("capsule", minibatch_stddev=minibatch_stddev, spectral_norm=spectral_norm)
         layers.check_norm("capsule", norm)
         if resolution not in (16, 32, 64):
             raise ValueError(f"capsule needs a resolution of 16, 32 or 64, got {resolution}")
@@ -71,15 +76,18 @@ class Discriminator(base.Discriminator):
         widths = [channels, *(width * 2**i for i in range(resolution.bit_length() - 4))]
 
         def down(c_in: int, c_out: int) -> nn.Sequential:
-            conv = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=norm == "none")
+            conv = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=layers.has_bias(norm))
             return nn.Sequential(conv, *layers.norm2d(norm, c_out), nn.LeakyReLU(0.2), *layers.dropout(dropout))
 
         self.blocks = nn.Sequential(*(down(a, b) for a, b in zip(widths, widths[1:])))  # (B, 64, 8, 8)
         self.primary = nn.Conv2d(widths[-1], capsules * capsule_dim, 4, 2, 1)  # (B, capsules * capsule_dim, 4, 4)
+        voters, candidates = PLACES * capsules, num_classes or 1
+        compare = layers.minibatch(candidates * pose_dim, minibatch_discrimination, minibatch_stddev)
+        self.compare = nn.Sequential(*compare)
+        self.to_term = nn.Linear(minibatch_discrimination + minibatch_stddev, 1) if compare else None
         layers.init_weights(self, init)
         if spectral_norm:
             layers.add_spectral_norm(self)
-        voters, candidates = PLACES * capsules, num_classes or 1
         self.votes = nn.Parameter(torch.empty(voters, capsule_dim, candidates, pose_dim))
         nn.init.normal_(self.votes, 0.0, (candidates + 1) / (voters * pose_dim) ** 0.5)  # |s|^2 starts near 1
 
@@ -95,7 +103,11 @@ class Discriminator(base.Discriminator):
         asked = (
             base.need_labels(labels) if self.config.num_classes else torch.zeros_like(logits[:, 0], dtype=torch.long)
         )
-        return logits.gather(1, asked[:, None]).squeeze(1)
+        logits = logits.gather(1, asked[:, None]).squeeze(1)
+        if self.to_term is None:
+            return logits
+        compared = self.compare(code)[:, code.shape[1] :]  # (B, kernels + 1)
+        return logits + self.to_term(compared).squeeze(1)
 
 
 def squash(capsules: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ The arguments also give the tutorials' variants (training/presets/tutorials.py).
 and TensorFlow have the spare pixel of padding at the end, PyTorch at the start: the same networks for mirrored images.
 """
 
-import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
@@ -83,9 +82,7 @@ class Generator(base.Generator):
             layers.add_spectral_norm(self)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        z = self.noise(z)
-        if self.embed is not None:
-            z = torch.cat([z, self.embed(base.need_labels(labels))], dim=1)
+        z = base.with_label(self.noise(z), self.embed, labels)
         return self.to_image(self.blocks(self.stem(z[:, :, None, None]))).tanh()
 
 
@@ -145,7 +142,7 @@ class Discriminator(base.Discriminator):
         maps = widths[-1] + minibatch_stddev
         self.gather = nn.Sequential(*([layers.MinibatchStddev()] if minibatch_stddev else []))  # (B, maps, 4, 4)
         if head == "dense":
-            compare = layers.minibatch_discrimination(16 * maps, minibatch_discrimination)
+            compare = layers.minibatch(16 * maps, minibatch_discrimination)
             self.gather.extend([nn.Flatten(), *compare])  # (B, 16 maps + kernels)
             self.to_logit: nn.Module = nn.Linear(16 * maps + minibatch_discrimination, outputs)
         else:
@@ -161,9 +158,7 @@ class Discriminator(base.Discriminator):
     def judge(self, code: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:
         scores = self.to_logit(self.gather(code)).flatten(1)  # (B, outputs)
         logits = scores[:, 0] if self.config.outputs == 1 else scores[:, 1] - scores[:, 0]
-        if self.embed is not None:
-            logits = logits + (self.embed(base.need_labels(labels)) * code.mean((2, 3))).sum(1)  # projection
-        return logits
+        return base.with_projection(logits, self.embed, code, labels)
 
 
 def level_widths(name: str, resolution: int, width: int, max_width: int) -> list[int]:
@@ -182,8 +177,8 @@ def check_choices(kernel: int, bias: bool | None, **choices: tuple[object, tuple
 
 
 def has_bias(bias: bool | None, norm: str) -> bool:
-    """Whether a convolution before that norm has a bias: as told, or else unless the norm takes it away at once."""
-    return norm in ("layer", "none") if bias is None else bias
+    """Whether a convolution before that norm has a bias: as told, or else where it counts."""
+    return layers.has_bias(norm) if bias is None else bias
 
 
 def make_stem(kind: str, inputs: int, width: int, norm: str, bias: bool | None) -> nn.Sequential:

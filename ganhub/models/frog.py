@@ -8,7 +8,6 @@ embedding beside z in G, a projection head in D, https://arxiv.org/abs/1802.0563
 `pixel_range=(0, 1)` shows the original.
 """
 
-import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
@@ -82,9 +81,7 @@ class Generator(base.Generator):
             layers.add_spectral_norm(self)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        z = self.noise(z)
-        if self.embed is not None:
-            z = torch.cat([z, self.embed(base.need_labels(labels))], dim=1)
+        z = base.with_label(self.noise(z), self.embed, labels)
         return self.to_image(self.blocks(self.stem(z))).tanh()
 
 
@@ -94,9 +91,10 @@ class Discriminator(base.Discriminator):
     Args:
         resolution, channels, num_classes, init, spectral_norm: as in the generator.
         width: channels of every layer.
-        norm: after every convolution but the first: "batch", "instance", "layer" or "none".
+        norm: after every convolution but the first: "batch", "instance" (from 32 pixels on), "layer" or "none".
         dropout: share of the flattened maps set to 0, in training.
         minibatch_discrimination: kernels of layers.MinibatchDiscrimination beside the flattened maps; 0 is off.
+        minibatch_stddev: layers.MinibatchStddev beside them too.
     """
 
     arch = "frog"
@@ -111,11 +109,18 @@ class Discriminator(base.Discriminator):
         norm: str = "none",
         dropout: float = 0.4,
         minibatch_discrimination: int = 0,
+        minibatch_stddev: bool = False,
         init: str = "xavier",
         spectral_norm: bool = False,
     ):
         super().__init__()
         check(resolution, channels, num_classes, spectral_norm, width=width)
+        base.check_flags("frog", minibatch_stddev=minibatch_stddev)
+        if norm == "instance" and last_side(resolution) == 1:
+            raise ValueError(
+                f"frog: D's last maps are 1x1 at {resolution}, where an instance norm leaves only zeros; "
+                "use norm=layer or batch, or a resolution from 32 on"
+            )
 
         def block(conv: nn.Conv2d, norm: str = norm) -> nn.Sequential:
             return nn.Sequential(conv, *layers.norm2d(norm, width), nn.LeakyReLU(SLOPE))
@@ -124,9 +129,9 @@ class Discriminator(base.Discriminator):
             block(nn.Conv2d(channels, width, 3), "none"), *(block(nn.Conv2d(width, width, 4, 2)) for _ in range(3))
         )  # (B, 128, 2, 2)
         features = width * last_side(resolution) ** 2
-        compare = layers.minibatch_discrimination(features, minibatch_discrimination)
+        compare = layers.minibatch(features, minibatch_discrimination, minibatch_stddev)
         self.gather = nn.Sequential(nn.Flatten(), *compare, *layers.dropout(dropout))
-        self.to_logit = nn.Linear(features + minibatch_discrimination, 1)
+        self.to_logit = nn.Linear(features + minibatch_discrimination + minibatch_stddev, 1)
         self.embed = nn.Embedding(num_classes, width) if num_classes else None
         layers.init_weights(self, init)
         if spectral_norm:
@@ -137,9 +142,7 @@ class Discriminator(base.Discriminator):
 
     def judge(self, code: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:
         logits = self.to_logit(self.gather(code)).squeeze(1)
-        if self.embed is not None:
-            logits = logits + (self.embed(base.need_labels(labels)) * code.mean((2, 3))).sum(1)  # projection
-        return logits
+        return base.with_projection(logits, self.embed, code, labels)
 
 
 def last_side(resolution: int) -> int:

@@ -1,5 +1,6 @@
 """What several families share: norms, weight inits, spectral norm, and the layers that look at a whole batch."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -8,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrizations
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
+Weighted = Convolution | nn.Linear
 NORMS = ("batch", "instance", "layer", "none")
 MAX_KERNELS = 1024
 
@@ -45,6 +47,14 @@ def check_norm(name: str, kind: str, known: tuple[str, ...] = NORMS) -> None:
         raise ValueError(f"{name} needs a norm among {', '.join(known)}, got {kind!r}")
 
 
+def has_bias(norm: str) -> bool:
+    """Whether a convolution before that norm has a bias: batch and instance norm take away what it adds to a channel.
+
+    Layer norm takes one mean from all channels, so there it counts.
+    """
+    return norm in ("layer", "none")
+
+
 def dropout(rate: float) -> list[nn.Module]:
     """Srivastava et al. 2014; a list to unpack, empty for 0."""
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
@@ -72,20 +82,22 @@ class MinibatchDiscrimination(nn.Module):
         return torch.cat([x, (-distance).exp().sum(2).T.to(x.dtype)], dim=1)
 
 
-def minibatch_discrimination(features: int, kernels: int) -> list[nn.Module]:
-    """A list to unpack, empty for 0 kernels."""
-    return [] if kernels == 0 else [MinibatchDiscrimination(features, kernels)]
-
-
 class MinibatchStddev(nn.Module):
-    """Maps (B, C, H, W) -> (B, C + 1, H, W): the spread over the batch, averaged to one number, as a further channel.
+    """Maps (B, C, H, W) -> (B, C + 1, H, W), or vectors (B, F) -> (B, F + 1): the batch's spread as a further channel.
 
-    Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 3, with the whole batch as the group.
+    Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 3, with the whole batch as the group: the
+    standard deviations of all numbers over the batch, averaged to one number.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         spread = (x.var(0, unbiased=False) + 1e-8).sqrt().mean()
         return torch.cat([x, spread.expand(len(x), 1, *x.shape[2:])], dim=1)
+
+
+def minibatch(features: int, kernels: int, stddev: bool = False) -> list[nn.Module]:
+    """Vectors (B, features) -> (B, features + kernels + stddev); a list to unpack, empty for 0 and False."""
+    compare = [] if kernels == 0 and type(kernels) is int else [MinibatchDiscrimination(features, kernels)]
+    return [*compare, *([MinibatchStddev()] if stddev else [])]
 
 
 BATCHWISE = (_BatchNorm, MinibatchDiscrimination, MinibatchStddev)  # layers through which samples see each other
@@ -99,25 +111,36 @@ def init_weights(network: nn.Module, kind: str) -> None:
             (https://arxiv.org/abs/1502.01852), "xavier" (Glorot and Bengio 2010, zero biases: Keras's default),
             "normal" (N(0, 0.02), zero biases: TensorFlow tutorials), "orthogonal" (https://arxiv.org/abs/1312.6120), or
             "default" (PyTorch's own; nothing is drawn).
+
+    Deviation: PyTorch's "he" takes a transposed convolution's outputs for its inputs; `fan_in` here is the real one.
     """
     if kind not in INITS:
         raise ValueError(f"init must be one of {', '.join(INITS)}, got {kind!r}")
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and kind != "default":
-            INITS[kind](module.weight)
+            INITS[kind](module)
             if module.bias is not None and kind in ZERO_BIASES:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d) and kind == "dcgan" and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02)
 
 
-INITS: dict[str, Callable[[Tensor], object]] = {
-    "dcgan": lambda weight: nn.init.normal_(weight, 0.0, 0.02),
-    "he": lambda weight: nn.init.kaiming_normal_(weight, a=0.2),
-    "xavier": nn.init.xavier_uniform_,
-    "orthogonal": nn.init.orthogonal_,
-    "normal": lambda weight: nn.init.normal_(weight, 0.0, 0.02),
-    "default": lambda weight: weight,
+def fan_in(layer: Weighted) -> float:
+    """How many numbers one output is a sum of; a mean where a transposed convolution's stride makes it vary."""
+    if isinstance(layer, nn.ConvTranspose2d):
+        return layer.in_channels * math.prod(layer.kernel_size) / math.prod(layer.stride)
+    return layer.weight[0].numel()
+
+
+INITS: dict[str, Callable[[Weighted], object]] = {
+    "dcgan": lambda layer: nn.init.normal_(layer.weight, 0.0, 0.02),
+    "he": lambda layer: nn.init.normal_(
+        layer.weight, 0.0, nn.init.calculate_gain("leaky_relu", 0.2) / fan_in(layer) ** 0.5
+    ),
+    "xavier": lambda layer: nn.init.xavier_uniform_(layer.weight),
+    "orthogonal": lambda layer: nn.init.orthogonal_(layer.weight),
+    "normal": lambda layer: nn.init.normal_(layer.weight, 0.0, 0.02),
+    "default": lambda layer: layer,
 }
 ZERO_BIASES = ("xavier", "normal")
 

@@ -74,6 +74,7 @@ class Discriminator(base.Discriminator):
         resolution, channels, num_classes, hidden, dropout, init, spectral_norm: as in the generator.
         norm: after every hidden layer: "none" (the tutorial), "batch" or "layer".
         minibatch_discrimination: kernels of layers.MinibatchDiscrimination beside the last hidden layer; 0 is off.
+        minibatch_stddev: layers.MinibatchStddev beside it too.
     """
 
     arch = "mlp"
@@ -88,15 +89,17 @@ class Discriminator(base.Discriminator):
         norm: str = "none",
         dropout: float = 0.0,
         minibatch_discrimination: int = 0,
+        minibatch_stddev: bool = False,
         init: str = "default",
         spectral_norm: bool = False,
     ):
         super().__init__()
         check(resolution, channels, num_classes, hidden, spectral_norm)
+        base.check_flags("mlp", minibatch_stddev=minibatch_stddev)
         widths = [channels * resolution**2 + num_classes, *hidden]
         self.blocks = perceptron(widths, norm, dropout)  # (B, 256)
-        self.gather = nn.Sequential(*layers.minibatch_discrimination(widths[-1], minibatch_discrimination))
-        self.to_logit = nn.Linear(widths[-1] + minibatch_discrimination, 1)
+        self.gather = nn.Sequential(*layers.minibatch(widths[-1], minibatch_discrimination, minibatch_stddev))
+        self.to_logit = nn.Linear(widths[-1] + minibatch_discrimination + minibatch_stddev, 1)
         layers.init_weights(self, init)
         if spectral_norm:
             layers.add_spectral_norm(self)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganhub.models.base import need_labels
-from ganhub.models.layers import dropout, norm2d
+from ganhub.models.layers import dropout, has_bias, norm2d
 
 
 class ClassNorm(nn.Module):
@@ -45,7 +45,7 @@ class UpBlock(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, norm: str, num_classes: int, rate: float):
         super().__init__()
-        bias = norm in ("layer", "none")  # the other norms take away what a bias adds to a whole channel
+        bias = has_bias(norm)
         self.norms = nn.ModuleList([ClassNorm(norm, c_in, num_classes), ClassNorm(norm, c_out, num_classes)])
         self.first = nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias)
         self.second = nn.Sequential(*dropout(rate), nn.Conv2d(c_out, c_out, 3, padding=1, bias=bias))
@@ -68,7 +68,7 @@ class DownBlock(nn.Module):
     def __init__(self, c_in: int, c_out: int, norm: str = "none", first: bool = False, pool: bool = True):
         super().__init__()
         hidden = c_out if first else c_in
-        bias = norm in ("layer", "none")
+        bias = has_bias(norm)
         self.residual = nn.Sequential(
             *([] if first else [*norm2d(norm, c_in), nn.ReLU()]),
             nn.Conv2d(c_in, hidden, 3, padding=1, bias=bias),

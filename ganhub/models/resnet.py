@@ -1,17 +1,23 @@
 """Residual networks: nearest upsampling in the generator, average pooling in the discriminator.
 
 The shape of WGAN-GP (Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028) and SNGAN (Miyato et al. 2018,
-https://arxiv.org/abs/1802.05957): with width 64 at 64x64 the generator has their 512, 512, 256, 128 and 64 channels. A
-class sets the scale and shift of G's norms and is projected on D's code (Miyato and Koyama 2018,
+https://arxiv.org/abs/1802.05957). With width 64 at 64x64, G's 512, 512, 256, 128 and 64 channels are WGAN-GP's; D's 64,
+128, 256 and 512 begin as SNGAN's do for ImageNet, with a block that takes the image (WGAN-GP: a convolution, then 128,
+256, 512, 512). At 32x32 SNGAN's G is width=256, max_width=256, and D's widths are width=128, max_width=128. A class
+sets the scale and shift of G's norms and is projected on D's code (Miyato and Koyama 2018,
 https://arxiv.org/abs/1802.05637); `attention` is SAGAN's (https://arxiv.org/abs/1805.08318). Deviations: channels stop
-doubling at `max_width`; D's last block stays at 4x4; convolutions are drawn with one gain, shortcuts have no bias.
+doubling at `max_width`; D halves down to 4x4 and only its last block keeps the size, where SNGAN's at 32x32 keeps 8x8
+in the last two; convolutions are drawn with one gain, shortcuts have no bias.
 
 `grow_from` makes both networks grow (Karras et al. 2018, https://arxiv.org/abs/1710.10196): each resolution from there
 up has its own exit from G and its own entrance to D. Their images keep the full resolution at every level, so that
-nothing around the networks need know of it: G enlarges what it makes, D shrinks what it is shown.
+nothing around the networks need know of it: G enlarges what it makes, D shrinks what it is shown. While a level fades
+in, the paper blends real images as G blends its own: that is D's `blend`, for whoever shows it real images. Its
+`forward` blends none, because G's images, already blended, would lose their detail twice.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +30,8 @@ from ganhub.models.residual import DownBlock, SelfAttention, UpBlock, double
 MAX_ATTENTION = 64  # its weights are a matrix of all pixels by all pixels
 
 
-class Growing:
-    """What a growing network has: the level it works at, from 0 (`grow_from`) to `levels` (the full resolution).
+class Residual:
+    """What both networks have: attention, and the level they work at, from 0 (`grow_from`) to `levels` (full size).
 
     A fraction blends two levels. The level isn't saved: a fresh or loaded network works at its full resolution.
     """
@@ -33,6 +39,8 @@ class Growing:
     grows = True
     level: float
     levels: int
+    self_attention: SelfAttention | None
+    config: Any
 
     def grow_to(self, level: float) -> None:
         """Work at this level from now on.
@@ -49,8 +57,11 @@ class Growing:
         whole = math.floor(self.level)
         return whole, self.level - whole
 
+    def attend(self, x: Tensor) -> Tensor:
+        return x if self.self_attention is None or x.shape[2] != self.config.attention else self.self_attention(x)
 
-class Generator(Growing, base.Generator):
+
+class Generator(Residual, base.Generator):
     """Latents to images through residual blocks.
 
     Args:
@@ -124,11 +135,8 @@ class Generator(Growing, base.Generator):
         factor = self.config.resolution // images.shape[2]
         return F.interpolate(images, scale_factor=float(factor)) if factor > 1 else images
 
-    def attend(self, x: Tensor) -> Tensor:
-        return x if self.self_attention is None or x.shape[2] != self.config.attention else self.self_attention(x)
 
-
-class Discriminator(Growing, base.Discriminator):
+class Discriminator(Residual, base.Discriminator):
     """Images to logits through residual blocks.
 
     Args:
@@ -165,8 +173,7 @@ class Discriminator(Growing, base.Discriminator):
         base.check_sizes("resnet", resolution, channels, num_classes, width=width, max_width=max_width)
         base.check_flags("resnet", minibatch_stddev=minibatch_stddev, spectral_norm=spectral_norm)
         check_options(resolution, attention, grow_from, norm)
-        if pooling not in ("sum", "mean"):
-            raise ValueError(f"resnet needs pooling 'sum' or 'mean', got {pooling!r}")
+        base.check_choices("resnet", pooling=(pooling, ("sum", "mean")))
         widths = [widen(width, max_width, i) for i in range(doublings(resolution) - 1, -1, -1)]  # at 4x4, 8x8, ... R/2
         start = doublings(grow_from or resolution)
         self.levels = len(widths) - start
@@ -204,21 +211,26 @@ class Discriminator(Growing, base.Discriminator):
         factor = 2 ** (self.levels - level)
         return self.from_image[level](F.avg_pool2d(images, factor) if factor > 1 else images)
 
+    def blend(self, images: Tensor) -> Tensor:
+        """Real images (B, C, R, R) as G would give them at this level: without the detail that it can't draw yet."""
+        low, fade = self.split_level()
+        coarse, fine = (coarsen(images, 2 ** (self.levels - level)) for level in (low, math.ceil(self.level)))
+        return torch.lerp(coarse, fine, fade)
+
     def judge(self, code: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:
         logits = self.head(code).squeeze(1)
-        if self.embed is not None:
-            logits = logits + (self.embed(base.need_labels(labels)) * code).sum(1)  # projection
-        return logits
-
-    def attend(self, x: Tensor) -> Tensor:
-        return x if self.self_attention is None or x.shape[2] != self.config.attention else self.self_attention(x)
+        return base.with_projection(logits, self.embed, code, labels)
 
 
 def head(features: int, rate: float, kernels: int, stddev: bool) -> nn.Sequential:
     """Code (B, F) -> (B, 1)."""
-    discrimination = layers.minibatch_discrimination(features, kernels)
-    spread = [layers.MinibatchStddev()] if stddev else []
-    return nn.Sequential(*discrimination, *spread, *layers.dropout(rate), nn.Linear(features + kernels + stddev, 1))
+    compare = layers.minibatch(features, kernels, stddev)
+    return nn.Sequential(*compare, *layers.dropout(rate), nn.Linear(features + kernels + stddev, 1))
+
+
+def coarsen(images: Tensor, factor: int) -> Tensor:
+    """Each square of that side becomes its mean."""
+    return F.interpolate(F.avg_pool2d(images, factor), scale_factor=float(factor)) if factor > 1 else images
 
 
 def doublings(resolution: int) -> int:
@@ -232,6 +244,7 @@ def widen(width: int, max_width: int, times: int) -> int:
 
 
 def check_options(resolution: int, attention: int, grow_from: int, norm: str) -> None:
+    base.check_whole("resnet", attention=attention, grow_from=grow_from)
     if resolution not in (16, 32, 64, 128, 256):
         raise ValueError(f"resnet needs a power-of-two resolution from 16 to 256, got {resolution}")
     sides = [4 * 2**i for i in range(doublings(resolution))]  # 4 to half the resolution

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ganhub.models import ARCHITECTURES, autoencoder
 
@@ -11,9 +12,8 @@ SMALL = {"resolution": 16, "channels": 1, "width": 4}
 def constant(error: str, level: float) -> autoencoder.Discriminator:
     """It reconstructs every image as this grey."""
     discriminator = autoencoder.Discriminator(**SMALL, code_dim=8, error=error)
-    last = discriminator.decoder[-2]
-    torch.nn.init.zeros_(last.weight)
-    torch.nn.init.constant_(last.bias, torch.tensor(level).atanh().item())
+    torch.nn.init.zeros_(discriminator.decoder[-1].weight)
+    torch.nn.init.constant_(discriminator.decoder[-1].bias, level)
     return discriminator
 
 
@@ -82,3 +82,19 @@ def test_only_this_family_is_an_auto_encoder():
 def test_impossible_options_are_refused_by_name(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_an_autoencoders_blocks_are_convolutions_and_elus():
+    network = autoencoder.Discriminator(resolution=16, width=2, depth=1, channels=1)
+    s, x = network.state_dict(), torch.randn(2, 1, 16, 16)
+
+    def step(x, name, stride=1):
+        return F.elu(F.conv2d(x, s[f"{name}.weight"], s[f"{name}.bias"], stride, padding=1))
+
+    y = step(step(x, "encoder.0.0"), "encoder.0.2")
+    y = step(step(y, "encoder.1.0", 2), "encoder.1.2")
+    code = F.linear(y.flatten(1), s["encoder.2.1.weight"], s["encoder.2.1.bias"])
+    y = step(F.linear(code, s["decoder.0.weight"], s["decoder.0.bias"]).view(2, 2, 8, 8), "decoder.2.0")
+    y = step(y.repeat_interleave(2, 2).repeat_interleave(2, 3), "decoder.3.1")
+    y = F.conv2d(y, s["decoder.4.weight"], s["decoder.4.bias"], padding=1)
+    torch.testing.assert_close(network(x), -(y - x).abs().mean((1, 2, 3)))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ganhub import GANPipeline
 from ganhub.models import capsule, dcgan
@@ -130,3 +131,26 @@ def test_the_pipeline_saves_and_loads_both_families(tmp_path):
 def test_impossible_options_are_refused_by_name(options, words):
     with pytest.raises(ValueError, match=words):
         capsule.Discriminator(**options)
+
+
+def test_a_capsule_networks_maps_are_convolutions_and_leaky_relus():
+    network = capsule.Discriminator(resolution=32, width=2)
+    s, y = network.state_dict(), torch.randn(2, 1, 32, 32)
+    *maps, _ = network.hidden(y)
+    for i in range(2):
+        y = F.conv2d(y, s[f"blocks.{i}.0.weight"], s[f"blocks.{i}.0.bias"], stride=2, padding=1)
+        y = torch.where(y > 0, y, 0.2 * y)
+        torch.testing.assert_close(maps[i], y)
+    torch.testing.assert_close(maps[2], F.conv2d(y, s["primary.weight"], s["primary.bias"], stride=2, padding=1))
+
+
+def test_minibatch_layers_of_a_capsule_network_add_a_term():
+    shared = {"resolution": 16, "width": 2}
+    plain = capsule.Discriminator(**shared)
+    network = capsule.Discriminator(**shared, minibatch_discrimination=2, minibatch_stddev=True)
+    network.load_state_dict(plain.state_dict(), strict=False)
+    network.to_term.weight.data = torch.tensor([[1.0, 1.0, 5.0]])
+    image = torch.randn(1, 1, 16, 16)
+    alike = image.expand(3, -1, -1, -1)  # each is as close as can be to all three, in both kernels; no spread
+    expected = plain(alike) + 2 * 3 + 5 * 1e-4 + network.to_term.bias
+    torch.testing.assert_close(network(alike), expected, atol=1e-4, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Loading is strict: whatever is wrong with a model folder is one line, and nothing loads by half."""
+"""Loading is strict: whatever is wrong with a model folder is one line, and nothing loads by half or is too large."""
 
 import json
 import pickle
@@ -8,6 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ganhub import GANPipeline, UserError
+from ganhub.models import base, dcgan, resnet
+from training.recipe import Recipe
 
 WEIGHTS = "generator/diffusion_pytorch_model.safetensors"
 
@@ -66,6 +68,11 @@ CASES = {
     "unknown key": (lambda f: edit_json(f / "generator/config.json", depth=3), "takes no depth"),
     "absurd width": (lambda f: edit_json(f / "generator/config.json", width=10**9), "width between 1 and 4096"),
     "absurd resolution": (lambda f: edit_json(f / "generator/config.json", resolution=100_000), "power-of-two"),
+    "too many parameters": (
+        lambda f: edit_json(f / "generator/config.json", resolution=64, width=4096, kernel=5),
+        "would have .* parameters, at most 500,000,000",
+    ),
+    "float choice": (lambda f: edit_json(f / "generator/config.json", kernel=4.0), "kernel to be one of 3, 4, 5"),
     "wrong type": (lambda f: edit_json(f / "generator/config.json", width="4"), "whole number as width"),
     "config of another": (lambda f: edit_json(f / "generator/config.json", width=8), "the config asks for"),
     "missing file": (lambda f: (f / WEIGHTS).unlink(), "safetensors only, never a pickle"),
@@ -134,3 +141,49 @@ def test_half_precision_files_load_as_floats(tmp_path, pipe):
     loaded = GANPipeline.from_pretrained(tmp_path)
     assert {value.dtype for value in loaded.generator.state_dict().values()} == {torch.float32, torch.int64}
     assert (tmp_path / WEIGHTS).stat().st_size < 0.7 * 4 * sum(p.numel() for p in pipe.generator.parameters())
+
+
+def test_loading_draws_nothing_and_leaves_nothing_empty(model, tmp_path):
+    network = resnet.Discriminator(resolution=16, width=2, norm="instance", spectral_norm=True)
+    network.save_pretrained(tmp_path)
+    before = torch.random.get_rng_state()
+    GANPipeline.from_pretrained(model, discriminator=True)
+    loaded = resnet.Discriminator.from_pretrained(tmp_path)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for kind in ("parameters", "buffers"):
+        for (name, mine), other in zip(getattr(network, f"named_{kind}")(), getattr(loaded, kind)(), strict=True):
+            assert torch.equal(mine, other) and mine.requires_grad == other.requires_grad, name
+
+
+@pytest.mark.parametrize(
+    "arch, sizes, options",
+    [
+        ("frog", {"resolution": 128}, {"generator": {"width": 4096}}),
+        ("autoencoder", {}, {"discriminator": {"width": 4096, "depth": 8}}),
+        ("capsule", {}, {"discriminator": {"capsules": 4096, "capsule_dim": 4096, "pose_dim": 4096}}),
+        ("dcgan", {}, {"discriminator": {"width": 4096, "kernel": 5, "spectral_norm": True}}),
+    ],
+)
+def test_a_network_that_is_too_large_is_refused_before_it_takes_memory(arch, sizes, options):
+    with pytest.raises(UserError, match=f"{arch}.* would have [0-9,]+ parameters, at most 500,000,000") as caught:
+        Recipe(arch=arch, **sizes, **options).build()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_largest_network_is_built_and_the_next_is_not(monkeypatch):
+    config = {"resolution": 16, "width": 4}
+    count = sum(p.numel() for p in base.sketch(dcgan.Generator, config).parameters())
+    monkeypatch.setattr(base, "MAX_PARAMETERS", count)
+    assert base.sketch(dcgan.Generator, config).config.width == 4
+    monkeypatch.setattr(base, "MAX_PARAMETERS", count - 1)
+    with pytest.raises(ValueError, match=f"dcgan.Generator would have {count:,} parameters"):
+        base.sketch(dcgan.Generator, config)
+
+
+def test_an_argument_that_a_network_doesnt_take_is_named_with_those_it_takes():
+    words = r"recipe x: arch mlp: the discriminator takes no depth; it takes hidden, norm, dropout, minibatch_disc"
+    with pytest.raises(UserError, match=words):
+        Recipe(name="x", arch="mlp", discriminator={"depth": 3}).build()
+    for name in ("resolution", "latent_dim", "grow_from"):
+        with pytest.raises(UserError, match=f"^recipe x: arch resnet: the generator takes no {name}; it is a field"):
+            Recipe(name="x", arch="resnet", generator={name: 8}).build()

@@ -26,9 +26,17 @@ OPTIONS = {  # further arguments of the generator and of the discriminator
     ),
     "dcgan plain": ("dcgan", {"norm": "none", "bias": False}, {"norm": "none", "bias": False}),
     "dcgan spectral": ("dcgan", {"spectral_norm": True}, {"spectral_norm": True, "norm": "none"}),
-    "mlp other norms": ("mlp", {"norm": "layer", "dropout": 0.1}, {"norm": "batch", "minibatch_discrimination": 3}),
+    "mlp other norms": (
+        "mlp",
+        {"norm": "layer", "dropout": 0.1},
+        {"norm": "batch", "minibatch_discrimination": 3, "minibatch_stddev": True},
+    ),
     "mlp spectral": ("mlp", {"norm": "none", "spectral_norm": True}, {"norm": "layer", "spectral_norm": True}),
-    "frog normed": ("frog", {"norm": "batch", "dropout": 0.1}, {"norm": "batch", "minibatch_discrimination": 3}),
+    "frog normed": (
+        "frog",
+        {"norm": "batch", "dropout": 0.1},
+        {"norm": "batch", "minibatch_discrimination": 3, "minibatch_stddev": True},
+    ),
     "frog spectral": ("frog", {"spectral_norm": True}, {"spectral_norm": True}),
     "resnet normed": (
         "resnet",
@@ -36,8 +44,14 @@ OPTIONS = {  # further arguments of the generator and of the discriminator
         {"norm": "layer", "pooling": "mean", "dropout": 0.1, "minibatch_discrimination": 3, "minibatch_stddev": True},
     ),
     "resnet spectral": ("resnet", {"norm": "instance", "spectral_norm": True}, {"spectral_norm": True}),
-    "autoencoder normed": ("autoencoder", {"norm": "batch", "depth": 1}, {"norm": "batch", "depth": 1, "error": "l2"}),
+    "autoencoder normed": (
+        "autoencoder",
+        {"norm": "batch", "depth": 1, "dropout": 0.1},
+        {"norm": "layer", "depth": 1, "dropout": 0.1, "error": "l2"},
+    ),
+    "autoencoder spectral": ("autoencoder", {"spectral_norm": True}, {"spectral_norm": True}),
     "capsule normed": ("capsule", {}, {"norm": "batch", "dropout": 0.1, "spectral_norm": True}),
+    "capsule minibatch": ("capsule", {}, {"norm": "layer", "minibatch_discrimination": 3, "minibatch_stddev": True}),
 }
 CASES = {arch: (arch, {}, {}) for arch in ARCHITECTURES} | OPTIONS
 LATENT_DIM = 8
@@ -196,9 +210,10 @@ def test_two_outputs_are_a_softmax_folded_into_one_logit():
     torch.testing.assert_close(torch.nn.functional.softplus(-logits[0]), cross_entropy)
 
 
-@pytest.mark.parametrize("arch", ["dcgan", "mlp", "frog"])
+@pytest.mark.parametrize("arch", ["dcgan", "mlp", "frog", "autoencoder", "capsule"])
 def test_dropout_works_in_training_only(arch):
-    sizes = {"resolution": 24, "width": 2} if arch == "frog" else {"resolution": 16}
+    torch.manual_seed(0)
+    sizes = {"resolution": 24, "width": 8} if arch == "frog" else {"resolution": 16}
     sizes |= {"channels": 1, "dropout": 0.5}
     family = ARCHITECTURES[arch]
     networks = family.Generator(**sizes, latent_dim=8), family.Discriminator(**sizes)
@@ -251,6 +266,10 @@ def test_mlp_draws_points():
         (lambda: dcgan.Discriminator(dropout=1), "dropout must be a share from 0 to below 1"),
         (lambda: dcgan.Discriminator(minibatch_discrimination=5), "flattened maps; use head=dense, got 'conv'"),
         (lambda: dcgan.Discriminator(minibatch_discrimination=-1, head="dense"), "1 to 1024 kernels, got -1"),
+        (lambda: dcgan.Discriminator(minibatch_discrimination=0.0, head="dense"), "1 to 1024 kernels, got 0.0"),
+        (lambda: dcgan.Generator(kernel=4.0), "kernel to be one of 3, 4, 5, got 4.0"),
+        (lambda: dcgan.Discriminator(outputs=True), "outputs to be one of 1, 2, got True"),
+        (lambda: mlp.Discriminator(minibatch_stddev=1), "true or false as minibatch_stddev, got 1"),
         (lambda: mlp.Generator(hidden=()), "1 to 16 hidden layers"),
         (lambda: mlp.Generator(norm="instance"), "norm among batch, layer, none, got 'instance'"),
         (lambda: mlp.Generator(resolution=100_000), "resolution from 4 to 256"),
@@ -263,3 +282,15 @@ def test_mlp_draws_points():
 def test_impossible_sizes_are_refused_by_name(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("resolution, side", [(24, 1), (30, 1), (32, 2)])
+def test_frog_has_no_instance_norm_where_its_last_maps_are_one_pixel(resolution, side):
+    assert frog.Discriminator(resolution=resolution, width=2, norm="layer").hidden(
+        torch.randn(2, 3, resolution, resolution)
+    )[-1].shape[2:] == (side, side)
+    if side == 1:
+        with pytest.raises(ValueError, match=f"1x1 at {resolution}.*use norm=layer or batch, or a resolution from 32"):
+            frog.Discriminator(resolution=resolution, norm="instance")
+    else:
+        assert frog.Discriminator(resolution=32, width=2, norm="instance")(torch.randn(2, 3, 32, 32)).shape == (2,)

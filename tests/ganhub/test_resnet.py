@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ganhub.models import resnet
-from ganhub.models.residual import ClassNorm, SelfAttention
+from ganhub.models.residual import ClassNorm, DownBlock, SelfAttention, UpBlock
 
 SMALL = {"resolution": 32, "channels": 1, "width": 4, "max_width": 16}
 
@@ -120,6 +120,27 @@ def test_spectral_norm_bounds_the_discriminator():
     assert all(abs(torch.linalg.matrix_norm(w.flatten(1), 2) - 1) < 0.1 for w in weights) and len(weights) > 10
 
 
+def test_blocks_are_the_papers():
+    up, x = UpBlock(3, 2, "none", 0, 0.0), torch.randn(2, 3, 4, 4)
+    convolutions = (up.first, up.second[-1])
+
+    def doubled(x):
+        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    y = doubled(x.clamp(min=0))
+    for conv in convolutions:
+        y = F.conv2d(y.clamp(min=0), conv.weight, conv.bias, padding=1)
+    torch.testing.assert_close(up(x, None), y + doubled(F.conv2d(x, up.shortcut.weight)))
+
+    for first in (False, True):
+        down = DownBlock(3, 2, first=first)
+        y = x if first else x.clamp(min=0)
+        one, two = (m for m in down.residual if isinstance(m, torch.nn.Conv2d))
+        y = F.conv2d(F.conv2d(y, one.weight, one.bias, padding=1).clamp(min=0), two.weight, two.bias, padding=1)
+        y = y + F.conv2d(x, down.shortcut.weight)
+        torch.testing.assert_close(down(x), y.view(2, 2, 2, 2, 2, 2).mean((3, 5)))
+
+
 @pytest.mark.parametrize("grow_from", [4, 8, 16])
 def test_images_keep_their_size_at_every_level(grow_from):
     generator, discriminator = pair(grow_from=grow_from, attention=8)
@@ -174,6 +195,31 @@ def test_a_discriminator_at_a_low_level_sees_no_detail():
     assert not torch.allclose(discriminator(detail), discriminator(torch.zeros_like(detail)))
 
 
+def test_real_images_are_blended_as_the_generator_blends_its_own():
+    """Figure 2 of arXiv:1710.10196: between the two resolutions, and without any finer detail."""
+    _, discriminator = pair(grow_from=8)
+    images = torch.randn(2, 1, 32, 32)
+
+    def coarse(side):
+        return (
+            images.unfold(2, side, side)
+            .unfold(3, side, side)
+            .mean((4, 5))
+            .repeat_interleave(side, 2)
+            .repeat_interleave(side, 3)
+        )
+
+    for level, expected in (
+        (0, coarse(4)),
+        (0.25, 0.75 * coarse(4) + 0.25 * coarse(2)),
+        (1.5, 0.5 * coarse(2) + 0.5 * images),
+        (2, images),
+    ):
+        discriminator.grow_to(level)
+        torch.testing.assert_close(discriminator.blend(images), expected)
+    assert torch.equal(discriminator.blend(images), images)
+
+
 def test_a_loaded_network_is_fully_grown(tmp_path):
     for network, x in zip(pair(grow_from=4), (torch.randn(2, 8), torch.randn(2, 1, 32, 32))):
         network.eval().grow_to(1.5)
@@ -198,6 +244,9 @@ def test_a_loaded_network_is_fully_grown(tmp_path):
         ({"attention": 4}, "attention at a power of two"),
         ({"resolution": 256, "attention": 128}, "from 8 to 64, got 128"),
         ({"grow_from": 32}, "grow_from a power of two from 4 to 16, got 32"),
+        ({"attention": 8.0}, "whole number as attention, got 8.0"),
+        ({"grow_from": 8.0}, "whole number as grow_from, got 8.0"),
+        ({"attention": False}, "whole number as attention, got False"),
         ({"grow_from": 12}, "grow_from a power of two"),
         ({"dropout": 1.0}, "dropout must be a share"),
         ({"spectral_norm": "yes"}, "spectral_norm"),
@@ -210,7 +259,7 @@ def test_impossible_options_are_refused_by_name(cls, options, words):
 
 
 def test_what_only_one_of_them_has():
-    with pytest.raises(ValueError, match="pooling 'sum' or 'mean'"):
+    with pytest.raises(ValueError, match="pooling to be one of sum, mean"):
         resnet.Discriminator(pooling="max")
     with pytest.raises(ValueError, match="latent .*normal, uniform"):
         resnet.Generator(latent="cauchy")

@@ -10,6 +10,8 @@ from PIL import Image
 
 from ganhub import UserError
 from tests.conftest import write_pictures
+from training import data as module
+from training import sources
 from training.data import Batches, ImageData, load_images, prepare, to_float
 from training.recipe import Recipe
 
@@ -69,6 +71,29 @@ def test_unreadable_pictures_are_skipped_counted_and_named(tmp_path, caplog):
         data = load_images(recipe_for(folder))
         assert len(data) == 21 and len(data.skipped) == 3 and data.labels.tolist() == [0] * 10 + [1] * 11
         assert "skipped 3 of 24 pictures" in caplog.text and "000.png" in caplog.text
+
+
+def test_pictures_are_decoded_chunk_by_chunk(tmp_path, monkeypatch):
+    folder = write_pictures(tmp_path / "some")
+    (folder / "light" / "003.png").write_text("no picture")
+    whole, order = load_images(recipe_for(folder)), []
+    monkeypatch.setattr(module, "CHUNK", 5)
+    found, decoded = module.pictures, module.prepare
+    monkeypatch.setattr(module, "pictures", lambda *rows: (order.append("read") or item for item in found(*rows)))
+    monkeypatch.setattr(module, "prepare", lambda *item: order.append("decoded") or decoded(*item))
+    parts = load_images(recipe_for(folder))
+    assert torch.equal(parts.images, whole.images) and torch.equal(parts.labels, whole.labels)
+    assert parts.skipped == whole.skipped and len(parts) == 23
+    order = order[24:]  # the digest reads all, one by one
+    ahead = [order[: i + 1].count("read") - order[: i + 1].count("decoded") for i in range(len(order))]
+    assert order.count("decoded") == 24 and max(ahead) <= 5
+
+
+def test_rows_of_a_table_are_read_a_few_at_a_time(parquet_folder, monkeypatch):
+    source = sources.open_source(recipe_for(parquet_folder), "train")
+    whole = list(sources.pictures(source.rows, source.column))
+    monkeypatch.setattr(sources, "BATCH", 7)
+    assert list(sources.pictures(source.rows, source.column)) == whole and len(whole) == 24
 
 
 def test_no_readable_picture_is_an_error(tmp_path):

@@ -1,6 +1,7 @@
 """A detector finds what was drawn, where it was drawn, and nothing where nothing is."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -53,6 +54,19 @@ def test_a_cascade_of_the_users(tmp_path):
     for name, words in (("no.xml", "not a cascade"), ("empty.xml", "not a cascade"), ("gone.xml", "no such cascade")):
         with pytest.raises(UserError, match=words):
             find_detector(f"cascade:{tmp_path / name}")
+
+
+def test_a_cascade_slides_over_a_small_copy(monkeypatch):
+    cascade, seen = find_detector("frontal").find, []
+
+    def search(pixels, **options):
+        seen.append(pixels.shape)
+        return [(10, 20, 30, 40), (1, 1, 2, 2)]
+
+    cascade.own.cascade = SimpleNamespace(detectMultiScale=search)
+    assert cascade(Image.new("RGB", (2560, 1280))) == (40, 80, 160, 240)
+    assert cascade(Image.new("RGB", (100, 60))) == (10, 20, 40, 60)
+    assert seen == [(320, 640), (60, 100)]
 
 
 def test_missing_or_too_new_opencv_is_one_line(monkeypatch):

@@ -130,7 +130,7 @@ def test_the_command_counts_the_averaged_generator_of_a_runs_newest_checkpoint(t
         folder.mkdir(parents=True)
         save_file(at_mode(mode).state_dict(), folder / "ema.safetensors")
         save_file(recipe.build()[1].state_dict(), folder / "discriminator.safetensors")
-        (folder / "state.json").write_text('{"class_names": []}')
+        (folder / "state.json").write_text('{"class_names": [], "clock": {"images": 0}}')
     assert modes.run(modes.Modes(str(tmp_path), samples=10))["modes"] == 1
     from training.trained import open_trained
 
@@ -159,3 +159,6 @@ def test_what_cannot_be_counted_is_one_line(tmp_path):
         assert "--extractor" not in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(UserError, match="no such model"):
         modes.run(modes.Modes(str(tmp_path / "nothing")))
+    for seed in (-1, 2**63, 10**20):
+        with pytest.raises(UserError, match=f"--seed must be from 0 to 9223372036854775807, got {seed}"):
+            modes.run(modes.Modes(str(tmp_path / "nothing"), seed=seed))

@@ -6,6 +6,8 @@ import os
 import shlex
 import signal
 import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +94,8 @@ def test_a_parquet_source_and_rows_without_a_class(tmp_path):
 def test_no_class_hides_leaves_or_shares_its_folder(tmp_path):
     assert class_folders(("cat", "..", ".x", "a/b")) == ["cat", "class", "x", "a_b"]
     assert class_folders(("a/b", "A_b", "0 a_b")) == ["0 a_b", "1 A_b", "2 0 a_b"]
+    twelve = class_folders(("twin", *"abcdefghij", "twin"))
+    assert twelve == sorted(twelve) and twelve[1] == "01 a" and twelve[11] == "11 twin"
     splits = ["test", "valid", "train", "dev"]  # words that `datasets` reads as splits
     prepare(write_parquet(tmp_path / "rows", splits), tmp_path / "test")
     assert load(tmp_path / "test").class_names == tuple(sorted(splits)) and len(load(tmp_path / "test")) == 4
@@ -185,9 +189,82 @@ def test_force_replaces_prepared_pictures_and_nothing_else(picture_folder, tmp_p
         prepare(picture_folder, tmp_path / "out")
     prepare(picture_folder, tmp_path / "out", force=True)
     assert len(load(tmp_path / "out")) == 24
-    (tmp_path / "mine").mkdir()
-    with pytest.raises(UserError, match="is already there"):
-        prepare(picture_folder, tmp_path / "mine", force=True)
+    assert {file.name for file in tmp_path.iterdir()} == {"out"}
+
+
+def test_force_leaves_alone_what_this_command_did_not_write(picture_folder, tmp_path):
+    def refused(folder):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(UserError, match="is already there, and not as prepare writes it") as caught:
+            prepare(picture_folder, folder, force=True)
+        assert sorted(tmp_path.rglob("*")) == before and "\n" not in str(caught.value)
+
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    refused(mine)
+    (mine / "train").mkdir()
+    for text in ("{}", "no JSON", "[]", '{"pictures": 3, "accepted": 2}'):
+        (mine / "report.json").write_text(text)
+        refused(mine)
+    prepare(picture_folder, tmp_path / "out", limit=2)
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    refused(tmp_path / "out")
+    (tmp_path / "out" / "thesis.txt").unlink()
+    (tmp_path / "out" / "report.json").replace(mine / "report.json")
+    refused(tmp_path / "out")  # pictures without a report
+    prepare(picture_folder, mine, force=True)
+    assert len(load(mine)) == 24
+
+
+@pytest.mark.parametrize("fault", [OSError("disk gone"), KeyboardInterrupt(), signal.SIGTERM, signal.SIGINT], ids=repr)
+def test_the_old_folder_survives_a_swap_that_fails(fault, picture_folder, tmp_path, monkeypatch):
+    prepare(picture_folder, tmp_path / "out", limit=2)
+    rename, calls = Path.rename, []
+
+    def faulty(path, target):
+        calls.append(path)
+        if len(calls) == 2 and isinstance(fault, BaseException):
+            raise fault
+        os.kill(os.getpid(), fault if len(calls) == 2 else 0)  # 0 is no signal
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", faulty)
+    if isinstance(fault, signal.Signals):  # too late to stop: all is written
+        prepare(picture_folder, tmp_path / "out", force=True)
+    else:
+        with pytest.raises((UserError, KeyboardInterrupt)):
+            prepare(picture_folder, tmp_path / "out", force=True)
+    monkeypatch.undo()
+    assert len(calls) >= 2 and list(tmp_path.iterdir()) == [tmp_path / "out"]
+    assert len(load(tmp_path / "out")) == (24 if isinstance(fault, signal.Signals) else 2)
+
+
+def test_where_the_old_folder_cannot_come_back_it_is_named(picture_folder, tmp_path, monkeypatch):
+    prepare(picture_folder, tmp_path / "out", limit=2)
+    rename, calls = Path.rename, []
+
+    def once(path, target):
+        if calls:
+            raise OSError("disk gone")
+        calls.append(rename(path, target))
+
+    monkeypatch.setattr(Path, "rename", once)
+    with pytest.raises(UserError, match=r"out: can't be written \(disk gone\); what was there is in ") as caught:
+        prepare(picture_folder, tmp_path / "out", force=True)
+    assert len(load(str(caught.value).rpartition(" is in ")[2])) == 2
+
+
+@pytest.mark.parametrize("workers", [2, 0])
+def test_pictures_are_prepared_side_by_side(workers, picture_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
+    meeting, prepare_one = threading.Barrier(2), module.prepare_one
+
+    def meet(*arguments):
+        meeting.wait(timeout=30)  # where only one works at a time, no other ever comes
+        return prepare_one(*arguments)
+
+    monkeypatch.setattr(module, "prepare_one", meet)
+    assert prepare(picture_folder, tmp_path / "out", workers=workers).accepted == 24
 
 
 def test_an_output_in_the_source_or_around_it_is_refused(picture_folder, tmp_path):

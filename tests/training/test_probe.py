@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -117,6 +119,7 @@ def test_the_command_compares_with_an_untrained_one_and_with_pixels(model, pictu
     found = probe.run(options)
     assert json.loads(options.json.read_text()) == found
     assert found["train"] == {"split": "train", "count": 72}
+    assert found["seen"] is None  # the model came without a recipe
     assert found["test"] == {"data": "pictures", "split": "a seeded tenth of train, held back", "count": 8}
     assert found["pixels"]["accuracy"] == 1.0 and found["pixels"]["features"] == 256
     assert found["discriminator"]["features"] == found["untrained"]["features"] == 16 * (4 + 8)
@@ -140,6 +143,48 @@ def test_pictures_to_be_asked_about_may_come_from_elsewhere(model, pictures, tmp
         probe.read(probe.Probe(str(model), str(pictures), test_data=str(strange)), trained)
     with pytest.raises(UserError, match="6 pictures, too few to learn from; need 20"):
         probe.read(probe.Probe(str(model), str(other), test_data=str(pictures)), trained)
+
+
+def test_the_same_pictures_by_another_name_are_not_unseen(model, pictures, tmp_path):
+    (tmp_path / "link").symlink_to(pictures)
+    for other in (f"{pictures}/", tmp_path / "link"):
+        with pytest.raises(UserError, match="holds the very pictures to learn from; leave --test-data") as caught:
+            probe.run(probe.Probe(str(model), str(pictures), test_data=str(other)))
+        assert "\n" not in str(caught.value)
+
+
+def test_pictures_that_training_has_seen_are_said_to_be_seen(pictures, tmp_path, capsys):
+    for num_classes, words in ((3, "was trained on, with labels."), (0, "was trained on.")):
+        folder = tmp_path / f"model{num_classes}"
+        tiny_pipeline(num_classes=num_classes).save_pretrained(folder)
+        Recipe(data=f"{pictures}/").save(folder / "recipe.json")
+        assert probe.run(probe.Probe(str(folder), str(pictures)))["seen"] is True
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last == f"  The pictures asked about are from a split that this discriminator {words}"
+    asked = probe.Probe("model", str(pictures))
+    for recipe, test_name, expected in (
+        (Recipe(data=str(pictures)), probe.HELD_BACK.format("train"), True),
+        (Recipe(data="/gone/pictures"), "train", True),  # all that a published recipe keeps is the name
+        (Recipe(data=str(pictures)), "test", False),
+        (Recipe(data="elsewhere"), "train", False),
+        (None, "train", None),
+    ):
+        assert probe.seen(recipe, asked, test_name) is expected
+
+
+def test_trained_untrained_and_pixels_are_told_apart(pictures, tmp_path, capsys):
+    """A discriminator that sees nothing, one that sees the level, and pixels, of which there are 256."""
+    pipe = tiny_pipeline(num_classes=0)
+    for parameter in pipe.discriminator.parameters():
+        torch.nn.init.zeros_(parameter)
+    pipe.save_pretrained(tmp_path / "blind")
+    found = probe.run(probe.Probe(str(tmp_path / "blind"), str(pictures)))
+    assert found["discriminator"]["accuracy"] <= found["chance"] < 0.9
+    assert found["untrained"]["accuracy"] > 0.9 and found["untrained"]["features"] == 192
+    assert found["pixels"]["accuracy"] == 1.0 and found["pixels"]["features"] == 256
+    rows = {line[:16].strip(): line[16:24].strip() for line in capsys.readouterr().out.splitlines()}
+    for row, name in (("discriminator", "discriminator"), ("untrained", "untrained"), ("raw pixels", "pixels")):
+        assert rows[row] == f"{found[name]['accuracy']:.2%}"
 
 
 def test_pictures_are_prepared_as_they_were_for_the_model(model, pictures):
@@ -174,3 +219,11 @@ def test_what_cannot_be_probed_is_one_line(model, pictures, tmp_path):
         with pytest.raises(UserError, match=words) as caught:
             probe.run(probe.Probe(str(name), str(data), classes=classes))
         assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="--seed must be from 0 to"):
+        probe.run(probe.Probe(str(model), str(pictures), seed=10**20))
+
+
+def test_commands_load_nothing_heavy_before_they_are_used():
+    code = "import sys, training.modes, training.probe, training.prepare; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "diffusers", "datasets", "safetensors", "cv2"} & set(done.stdout.split())
