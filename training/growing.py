@@ -7,7 +7,7 @@ fades in, in the second it trains alone. The first stage has nothing to fade.
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ganhub.errors import UserError
 from training.recipe import Recipe
@@ -41,3 +41,9 @@ def grow(recipe: Recipe, kimg: float, *networks: nn.Module) -> None:
         network: Any
         for network in networks:
             network.grow_to(level(recipe, kimg))
+
+
+def blend(recipe: Recipe, discriminator: nn.Module, real: Tensor) -> Tensor:
+    """Real images, whose detail fades in with the networks' while they grow; others as they are."""
+    network: Any = discriminator
+    return network.blend(real) if recipe.grow_from else real

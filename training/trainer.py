@@ -17,7 +17,7 @@ from training import checkpoint
 from training.checkpoint import TrainState
 from training.clock import Clock
 from training.data import Batches, ImageData, load_images
-from training.growing import grown
+from training.growing import blend, grown
 from training.objectives import OBJECTIVES
 from training.optimizers import make_optimizer
 from training.recipe import Recipe
@@ -166,6 +166,7 @@ def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
         seen: list[Stats] = []
         for i in range(recipe.d_steps):
             real, labels = batches.at(clock.images + recipe.batch_size * accelerator.process_index)
+            real = blend(recipe, state.discriminator, real)
             labels = labels if recipe.conditional else None
             penalise = (clock.steps * recipe.d_steps + i) % recipe.penalty_every == 0
             seen.append(d_step(game, real, labels, penalise))

@@ -154,6 +154,19 @@ def test_networks_grow_with_the_clock():
     assert levels == [[level] * 3 for level in (0.0, 0.0, 0.0, 1.0, 1.0)]
 
 
+def test_the_detail_of_real_images_fades_in_while_networks_grow():
+    game = play(arch="resnet", grow_from=8, grow_kimg=0.016)
+    shown, _ = watch(game)
+    step, seen = make_step(game, batches(game)), []
+    for i in range(9):
+        step()
+        real = batches(game).at(4 * i)[0]
+        coarse = torch.nn.functional.avg_pool2d(real, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        share = ((shown[3 * i] - coarse).norm() / (real - coarse).norm()).item()
+        seen.append(round(share, 3))
+    assert seen[4] == 0.0 and seen[5] == pytest.approx(0.5, abs=1e-3) and seen[6] == seen[8] == 1.0
+
+
 def test_statistics_are_means_over_the_steps_that_gave_them():
     assert means([{"a": torch.tensor(1.0), "r1": torch.tensor(8.0)}, {"a": torch.tensor(3.0)}]) == {"a": 2.0, "r1": 8.0}
 
