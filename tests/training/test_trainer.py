@@ -67,7 +67,7 @@ def test_every_preset_trains_and_resumes_exactly(name, picture_folder, tmp_path)
 def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
     recipe = dataclasses.replace(recipe, objective=objective, d_steps=2, kimg=0.016)
     if OBJECTIVES[objective].autoencoder:
-        recipe = dataclasses.replace(recipe, arch="autoencoder", penalties={}, **SMALL["autoencoder"])
+        recipe = dataclasses.replace(recipe, arch="autoencoder", penalties={}, penalty_every=1, **SMALL["autoencoder"])
     before = recipe_start(recipe)
     train(recipe, tmp_path)
     after = contents(tmp_path)
@@ -80,7 +80,7 @@ def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"objective": "began", "arch": "autoencoder", "penalties": {}, **SMALL["autoencoder"]},
+        {"objective": "began", "arch": "autoencoder", "penalties": {}, "penalty_every": 1, **SMALL["autoencoder"]},
         {"augment_target": 0.6, "augment_adapt_kimg": 0.05, "augment_p": 0.5},
         {"d_optimizer": "sgd", "d_optimizer_args": {"momentum": 0.9, "nesterov": True}, "g_optimizer": "rmsprop"},
         {"lr_schedule": "cosine", "lr_kimg": 0.04, "instance_noise": 0.1, "instance_noise_kimg": 0.04, "accumulate": 2},
