@@ -93,6 +93,13 @@ ABOUT: dict[str, About] = {
         limits=BASELINE,
         **MNIST,
     ),
+    "faces": About(
+        summary="Faces at 64x64, learnt from CelebA.",
+        measured="The extractor learnt from the same faces by self-supervision (`python -m training extractor --data "
+        "celeba --out FOLDER --resolution 64 --width 24 --feature-dim 128 --epochs 2 --flip`), which is short: its "
+        "numbers tell such models from noise better than from each other.",
+        **CELEBA,
+    ),
     "keras-celeba": About(summary="Faces at 64x64, by the Keras tutorial on GAN tricks.", **CELEBA),
     "dcgan-celeba": About(summary="Faces at 64x64, by the PyTorch tutorial's DCGAN.", **CELEBA),
     "dcgan-paper": About(summary="Faces at 64x64, by the DCGAN of 2016 as its paper has it.", **CELEBA),

@@ -33,4 +33,17 @@ frogs = Recipe(
     ema_kimg=5.0,
 )
 
-ZOO = (digits, frogs)
+faces = Recipe(
+    name="faces",
+    source="DCGAN (arXiv:1511.06434), EMA",
+    flip=True,
+    resolution=64,
+    latent_dim=100,
+    generator={"width": 48},
+    discriminator={"width": 48, "norm": "batch"},
+    batch_size=32,
+    kimg=200.0,
+    ema_kimg=5.0,
+)
+
+ZOO = (digits, frogs, faces)
