@@ -158,9 +158,12 @@ def find(run_dir: Path, step: int | None = None) -> Path:
 def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = read_object(folder / "state.json")
-        return record | {"clock": record["clock"], "class_names": record["class_names"]}
-    except (OSError, UserError, KeyError) as error:
+    except (OSError, UserError) as error:
         raise damaged(folder, error) from error
+    for key in ("clock", "class_names"):
+        if key not in record:
+            raise damaged(folder, KeyError(key))
+    return record
 
 
 def damaged(folder: Path, error: BaseException) -> UserError:

@@ -12,7 +12,6 @@ https://arxiv.org/abs/1712.04086, section 4):
   KL(data || generated), is infinite (None) as soon as a mode has no sample.
 """
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ganhub.errors import UserError, first_line
-from ganhub.files import write_text
+from ganhub.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +61,7 @@ def run(options: Modes) -> dict[str, Any]:
     """
     from training.featurenet import check_device
     from training.recipe import data_name
-    from training.trained import check_seed, open_trained
+    from training.trained import check_seed, open_trained, save_json
 
     check_device(options.device)
     check_seed(options.seed)
@@ -74,10 +72,7 @@ def run(options: Modes) -> dict[str, Any]:
     found = {"model": data_name(options.model), "data": data_name(data), **found}
     print(line(found))
     if options.json:
-        try:
-            write_text(options.json, json.dumps(found, indent=2) + "\n")
-        except OSError as error:
-            raise UserError(f"{options.json}: can't be written ({first_line(error)})") from error
+        save_json(found, options.json)
     return found
 
 

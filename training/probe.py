@@ -7,7 +7,6 @@ same config and on the pixels themselves, without which the number says little. 
 multinomial logistic regression (`training.linear`), there an L2-SVM.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ganhub.errors import UserError, first_line
-from ganhub.files import write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +65,7 @@ def run(options: Probe) -> dict[str, Any]:
     """
     from training.featurenet import check_device, seeded
     from training.recipe import data_name
-    from training.trained import check_seed, open_trained
+    from training.trained import check_seed, open_trained, save_json
 
     check_device(options.device)
     check_seed(options.seed)
@@ -96,10 +94,7 @@ def run(options: Probe) -> dict[str, Any]:
     } | {name: score(function, train, test, pixel_range, options.device) for name, function in functions.items()}
     print(table(found))
     if options.json:
-        try:
-            write_text(options.json, json.dumps(found, indent=2) + "\n")
-        except OSError as error:
-            raise UserError(f"{options.json}: can't be written ({first_line(error)})") from error
+        save_json(found, options.json)
     return found
 
 

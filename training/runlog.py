@@ -127,30 +127,30 @@ class RunLog:
             animate(self.run_dir)
 
 
-@torch.no_grad()
 def sample_sheet(generator: Generator, rows: int = 8, data: str = "") -> Image.Image:
     """Seeds 0, 1, 2, ... in an 8x8 grid, or in a column for each class: the pictures `GANPipeline` gives for them."""
     config: Any = generator.config
     if config.channels == 2:
         return point_sheet(generator, data)
     columns = config.num_classes if 0 < config.num_classes <= MAX_COLUMNS else 8
-    device = next(generator.parameters()).device
-    z = sample(range(rows * columns), config.latent_dim).to(device)
-    labels = torch.arange(len(z), device=device) % config.num_classes if config.num_classes else None
-    return grid(to_pil(generator(z, labels)), columns)
+    return grid(to_pil(first_seeds(generator, rows * columns)), columns)
 
 
-@torch.no_grad()
 def point_sheet(generator: Generator, data: str, points: int = 2000) -> Image.Image:
     """Where a generator of points in the plane puts seeds 0, 1, 2, ..., around the centres of the data."""
     from training.toys import mixture, scatter
 
+    return scatter(first_seeds(generator, points).flatten(1).cpu(), gaussians=mixture(data))
+
+
+@torch.no_grad()
+def first_seeds(generator: Generator, count: int) -> Tensor:
+    """The images (count, C, R, R) of seeds 0, 1, 2, ..., cycling through the classes."""
     config: Any = generator.config
     device = next(generator.parameters()).device
-    labels = torch.arange(points, device=device) % config.num_classes if config.num_classes else None
-    return scatter(
-        generator(sample(range(points), config.latent_dim).to(device), labels).flatten(1).cpu(), gaussians=mixture(data)
-    )
+    z = sample(range(count), config.latent_dim).to(device)
+    labels = torch.arange(count, device=device) % config.num_classes if config.num_classes else None
+    return generator(z, labels)
 
 
 def read_log(file: Path) -> list[dict[str, float]]:

@@ -1,9 +1,12 @@
 """What was trained, by one name: the newest checkpoint of a run, a model folder, a zoo name or a Hub id."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ganhub.errors import UserError
+from ganhub.errors import UserError, first_line
+from ganhub.files import write_text
 from ganhub.latents import MAX_SEED
 from ganhub.models.base import Discriminator, Generator
 from training.recipe import Recipe
@@ -27,6 +30,17 @@ def check_seed(seed: int) -> None:
     """
     if not 0 <= seed <= MAX_SEED:
         raise UserError(f"--seed must be from 0 to {MAX_SEED}, got {seed}")
+
+
+def save_json(found: dict[str, Any], file: Path) -> None:
+    """
+    Raises:
+        UserError: the file can't be written.
+    """
+    try:
+        write_text(file, json.dumps(found, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"{file}: can't be written ({first_line(error)})") from error
 
 
 def open_trained(name: str, discriminator: bool = False) -> Trained:

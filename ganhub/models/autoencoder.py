@@ -64,9 +64,7 @@ class Generator(base.Generator):
         self.embed = nn.Embedding(num_classes, label_dim) if num_classes else None
         inputs = latent_dim + (label_dim if num_classes else 0)
         self.decoder = decoder(inputs, sides, Blocks(width, depth, norm, dropout), channels)
-        layers.init_weights(self, init)
-        if spectral_norm:
-            layers.add_spectral_norm(self)
+        layers.prepare_weights(self, init, spectral_norm)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.decoder(base.with_label(self.noise(z), self.embed, labels)).tanh()
@@ -117,9 +115,7 @@ class Discriminator(base.Discriminator):
         self.embed = nn.Embedding(num_classes, label_dim) if num_classes else None
         inputs = code_dim + (label_dim if num_classes else 0)
         self.decoder = decoder(inputs, sides, blocks, channels)
-        layers.init_weights(self, init)
-        if spectral_norm:
-            layers.add_spectral_norm(self)
+        layers.prepare_weights(self, init, spectral_norm)
 
     def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         return base.chain(self.encoder, images)

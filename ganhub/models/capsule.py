@@ -85,9 +85,7 @@ class Discriminator(base.Discriminator):
         compare = layers.minibatch(candidates * pose_dim, minibatch_discrimination, minibatch_stddev)
         self.compare = nn.Sequential(*compare)
         self.to_term = nn.Linear(minibatch_discrimination + minibatch_stddev, 1) if compare else None
-        layers.init_weights(self, init)
-        if spectral_norm:
-            layers.add_spectral_norm(self)
+        layers.prepare_weights(self, init, spectral_norm)
         self.votes = nn.Parameter(torch.empty(voters, capsule_dim, candidates, pose_dim))
         nn.init.normal_(self.votes, 0.0, (candidates + 1) / (voters * pose_dim) ** 0.5)  # |s|^2 starts near 1
 

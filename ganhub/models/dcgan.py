@@ -77,9 +77,7 @@ class Generator(base.Generator):
         self.stem = make_stem(project, inputs, widths[0], norm, bias)  # (B, 512, 4, 4)
         self.blocks = nn.Sequential(*(up(a, b) for a, b in zip(widths, widths[1:])))  # (B, width, R/2, R/2)
         self.to_image = upsample(widths[-1], channels, kernel, has_bias(bias, "none"))
-        layers.init_weights(self, init)
-        if spectral_norm:
-            layers.add_spectral_norm(self)
+        layers.prepare_weights(self, init, spectral_norm)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         z = base.with_label(self.noise(z), self.embed, labels)
@@ -148,9 +146,7 @@ class Discriminator(base.Discriminator):
         else:
             self.to_logit = nn.Conv2d(maps, outputs, 4, bias=has_bias(bias, "none"))
         self.embed = nn.Embedding(num_classes, widths[-1]) if num_classes else None
-        layers.init_weights(self, init or ("he" if norm == "none" else "dcgan"))
-        if spectral_norm:
-            layers.add_spectral_norm(self)
+        layers.prepare_weights(self, init or ("he" if norm == "none" else "dcgan"), spectral_norm)
 
     def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         return base.chain(self.blocks, images)  # (B, width, R/2, R/2) to (B, 512, 4, 4)

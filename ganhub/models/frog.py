@@ -76,9 +76,7 @@ class Generator(base.Generator):
             block(nn.Conv2d(2 * width, 2 * width, 5, padding=2)),
         )  # (B, 2 width, R, R)
         self.to_image = nn.Conv2d(2 * width, channels, 7, padding=3)
-        layers.init_weights(self, init)
-        if spectral_norm:
-            layers.add_spectral_norm(self)
+        layers.prepare_weights(self, init, spectral_norm)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         z = base.with_label(self.noise(z), self.embed, labels)
@@ -133,9 +131,7 @@ class Discriminator(base.Discriminator):
         self.gather = nn.Sequential(nn.Flatten(), *compare, *layers.dropout(dropout))
         self.to_logit = nn.Linear(features + minibatch_discrimination + minibatch_stddev, 1)
         self.embed = nn.Embedding(num_classes, width) if num_classes else None
-        layers.init_weights(self, init)
-        if spectral_norm:
-            layers.add_spectral_norm(self)
+        layers.prepare_weights(self, init, spectral_norm)
 
     def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         return base.chain(self.blocks, images)

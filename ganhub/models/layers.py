@@ -154,3 +154,10 @@ def add_spectral_norm(network: nn.Module) -> None:
     for module in list(network.modules()):
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)):
             parametrizations.spectral_norm(module)
+
+
+def prepare_weights(network: nn.Module, init: str, spectral_norm: bool) -> None:
+    """The last act of a constructor: draw the weights, then norm them where asked."""
+    init_weights(network, init)
+    if spectral_norm:
+        add_spectral_norm(network)

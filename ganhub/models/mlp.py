@@ -58,9 +58,7 @@ class Generator(base.Generator):
         widths = [latent_dim + num_classes, *hidden]
         self.blocks = perceptron(widths, norm, dropout)  # (B, 1024)
         self.to_image = nn.Linear(widths[-1], channels * resolution**2)
-        layers.init_weights(self, init)
-        if spectral_norm:
-            layers.add_spectral_norm(self)
+        layers.prepare_weights(self, init, spectral_norm)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         pixels = self.to_image(self.blocks(with_one_hot(self.noise(z), labels, self.config.num_classes))).tanh()
@@ -100,9 +98,7 @@ class Discriminator(base.Discriminator):
         self.blocks = perceptron(widths, norm, dropout)  # (B, 256)
         self.gather = nn.Sequential(*layers.minibatch(widths[-1], minibatch_discrimination, minibatch_stddev))
         self.to_logit = nn.Linear(widths[-1] + minibatch_discrimination + minibatch_stddev, 1)
-        layers.init_weights(self, init)
-        if spectral_norm:
-            layers.add_spectral_norm(self)
+        layers.prepare_weights(self, init, spectral_norm)
 
     def hidden(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         """Without its label, an image is seen as one of no class."""

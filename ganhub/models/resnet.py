@@ -118,9 +118,7 @@ class Generator(Residual, base.Generator):
             nn.Sequential(*layers.norm2d(norm, w), nn.ReLU(), nn.Conv2d(w, channels, 3, padding=1), nn.Tanh())
             for w in widths[start:]
         )
-        layers.init_weights(self, init)
-        if spectral_norm:
-            layers.add_spectral_norm(self)
+        layers.prepare_weights(self, init, spectral_norm)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         low, fade = self.split_level()
