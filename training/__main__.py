@@ -104,9 +104,9 @@ def prepare(arguments: list[str]) -> None:
 
 
 def export(arguments: list[str]) -> None:
-    from training import publish
+    from training import export as command
 
-    folder = publish.run(parse(publish.Export, "export", arguments))
+    folder = command.run(parse(command.Export, "export", arguments))
     print(f"{folder}: written. Measure it with: python -m training evaluate {folder} --data DATA")
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from ganhub import GANPipeline, UserError
 from training import checkpoint
 from training.presets import PRESETS
-from training.publish import Export, command, minutes, run
+from training.export import Export, command, minutes, run
 from training.recipe import Recipe
 from training.trainer import train
 
