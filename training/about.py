@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ganhub.card import UNSAID
 from training.presets import PRESETS
 from training.recipe import Recipe
 
@@ -27,6 +28,14 @@ class About:
     """What the protocol leaves open: where the extractor is from, what the compared models are."""
     license: str = "mit"
     """Licence of the weights, as the Hub spells it."""
+    license_name: str = ""
+    """What to call it where that is "other"."""
+    license_link: str = ""
+    """Where it can be read then."""
+    bias: str = UNSAID
+    """Whom or what the data shows too often, too seldom or unfairly."""
+    show_data: bool = False
+    """The terms of the data allow a card to show a few of its pictures."""
 
 
 MNIST: dict[str, Any] = {
@@ -34,12 +43,18 @@ MNIST: dict[str, Any] = {
     "data_terms": "usually given as CC BY-SA 3.0 (LeCun and Cortes).",
     "data_names": ("mnist", "ylecun/mnist"),
     "data_id": "ylecun/mnist",
+    "bias": "Digits as a few hundred Americans, clerks and pupils, wrote them around 1990; how other people write them "
+    "(a crossed 7, a 1 with a serif) it hardly knows.",
+    "show_data": True,
 }
 
 CIFAR10: dict[str, Any] = {
     "data_terms": "no licence is stated; the pictures were collected from the web (Tiny Images): research use.",
     "data_names": ("cifar10", "uoft-cs/cifar10"),
     "data_id": "uoft-cs/cifar10",
+    "bias": "What web search engines of the 2000s found for an English word and students then sorted: what people like "
+    "to photograph comes too often, and the subject fills the middle of the picture.",
+    "show_data": True,
 }
 CIFAR10_SOURCE = "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009."
 
@@ -49,8 +64,12 @@ CELEBA: dict[str, Any] = {
     "data_terms": "non-commercial research only; the pictures may not be passed on.",
     "data_names": ("celeba",),
     "license": "other",
-    "limits": "Faces in the style of its data only: celebrities, facing the camera, mostly young, white and smiling; "
-    "it draws other people worse and less often. No sample is meant to show anybody. Only for play and study.",
+    "license_name": "non-commercial-research",
+    "license_link": "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+    "limits": "Faces in the style of its data only: facing the camera, cropped and small. No sample is meant to show "
+    "anybody. Only for play and study, never to judge, identify or deceive people.",
+    "bias": "The data are celebrities, mostly young, white, made up and smiling; it draws other people worse and less "
+    "often.",
 }
 
 SIMPSONS: dict[str, Any] = {
@@ -58,7 +77,9 @@ SIMPSONS: dict[str, Any] = {
     "data_terms": "characters and pictures belong to their rights holder (20th Television / Disney); research only.",
     "data_names": ("simpsons",),
     "license": "other",
+    "license_name": "research-only",
     "limits": "The style of one series, and few characters of it. Not for anything but play and study.",
+    "bias": "The main characters come far more often than all others, and the series has stereotypes of its own.",
 }
 
 BASELINE = "A baseline to study and compare with: expect malformed samples, and less variety than the data has."
@@ -100,6 +121,13 @@ ABOUT: dict[str, About] = {
         "numbers tell such models from noise better than from each other.",
         **CELEBA,
     ),
+    "simpsons": About(
+        summary="Faces of the Simpson you ask for, Bart, Homer, Lisa or Marge, at 64x64.",
+        measured="The extractor is a small classifier of these four characters (98.8 % of held-back pictures right), from "
+        "`python -m training extractor --data simpsons --classes bart homer lisa marge --out FOLDER --resolution 64 "
+        "--epochs 12 --flip --shift 4 --degrees 6`.",
+        **SIMPSONS,
+    ),
     "keras-celeba": About(summary="Faces at 64x64, by the Keras tutorial on GAN tricks.", **CELEBA),
     "dcgan-celeba": About(summary="Faces at 64x64, by the PyTorch tutorial's DCGAN.", **CELEBA),
     "dcgan-paper": About(summary="Faces at 64x64, by the DCGAN of 2016 as its paper has it.", **CELEBA),
@@ -120,7 +148,8 @@ def of_preset(recipe: Recipe) -> About | None:
         return ABOUT.get(recipe.name)
     if recipe.data.startswith("toy:"):
         summary, drawn = f"Points in the plane: {recipe.source}.", f"{recipe.data}, drawn by ganhub."
-        return About(summary, drawn, "none.", BASELINE, data_names=(recipe.data,))
+        nobody = "none: the points are drawn from a formula."
+        return About(summary, drawn, "none.", BASELINE, data_names=(recipe.data,), bias=nobody, show_data=True)
     if recipe.name == "stacked-mnist":
         names = tuple(f"stacked:{name}" for name in MNIST["data_names"])
         return About(summary=f"{recipe.source}.", limits=BASELINE, **{**MNIST, "data_names": names})

@@ -8,15 +8,17 @@ import dataclasses
 import json
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from ganhub.errors import UserError, first_line
-from ganhub.files import read_object, write_text
+from ganhub.files import read_object, write_aside, write_text
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
     from ganhub.pipeline import GANPipeline
@@ -57,6 +59,8 @@ class Evaluate:
     """0 to 2; anything but 1 measures another generator."""
     device: str = "cpu"
     """Where networks run: cpu, cuda, mps."""
+    show_training: bool = False
+    """Put training pictures beside samples into the card, even where the data's terms aren't known to allow it."""
 
 
 def run(options: Evaluate) -> dict[str, Any]:
@@ -65,11 +69,13 @@ def run(options: Evaluate) -> dict[str, Any]:
     Raises:
         UserError: the model, the data, the extractor or the device can't be used, or the folder can't be written.
     """
+    from ganhub.card.check import weights_sha256
     from ganhub.pipeline import GANPipeline
     from training.featurenet import check_device
     from training.lens import open_lens
     from training.measures import measure
     from training.recipe import Recipe
+    from training.strip import draw
 
     if options.samples < MIN_IMAGES:
         raise UserError(f"--samples must be at least {MIN_IMAGES}, got {options.samples}")
@@ -88,12 +94,14 @@ def run(options: Evaluate) -> dict[str, Any]:
     pictures = gather(pipe, train, real, options)
     used = protocol(options, pictures, lens, split)
     compared = {folder.resolve().name: read_kid(folder, used) for folder in options.compare}
-    measured = measure(pictures, pipe.class_names, lens, options.seed, options.device)
+    measured, nearest = measure(pictures, pipe.class_names, lens, options.seed, options.device)
     if trained_digest(options.folder) not in ("", train.digest):
         measured["notes"].append(OTHER_PICTURES)
-    metrics = {"protocol": used, **measured, **({"compared": compared} if compared else {})}
+    weights = {"generator_sha256": weights_sha256(options.folder)}
+    metrics = {"protocol": used, **weights, **measured, **({"compared": compared} if compared else {})}
     print(table(metrics))  # first, so that a disk that filled up meanwhile doesn't take the numbers
-    save(metrics, options.folder)
+    shown = "memorisation" in metrics and (options.show_training or may_show(options.folder, train.digest))
+    save(metrics, options.folder, draw(pictures, nearest) if shown else None)
     return metrics
 
 
@@ -115,6 +123,17 @@ def trained_digest(folder: Path) -> str:
         return read_object(folder / FACTS_FILE).get("data_digest", "")
     except FileNotFoundError:
         return ""
+
+
+def may_show(folder: Path, digest: str) -> bool:
+    """The card may show some of the pictures of that digest: the model learnt from them, and their terms allow it."""
+    from ganhub.card import read_facts
+
+    try:
+        facts = read_facts(folder)
+    except FileNotFoundError:
+        return False
+    return facts.show_data and facts.data_digest == digest
 
 
 def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, str]":
@@ -222,12 +241,16 @@ def comparable(protocol: dict[str, Any]) -> dict[str, Any]:
     return same | {"reference": {key: protocol["reference"][key] for key in ("data", "split", "count", "trained_on")}}
 
 
-def save(metrics: dict[str, Any], folder: Path) -> None:
-    """metrics.json and, where the folder has the facts for one, the card."""
-    from ganhub.card import FACTS_FILE, METRICS_FILE, write_card
+def save(metrics: dict[str, Any], folder: Path, strip: "Image | None" = None) -> None:
+    """metrics.json, the memorisation strip, whose older one goes, and the card where the folder has facts for one."""
+    from ganhub.card import FACTS_FILE, METRICS_FILE, STRIP_FILE, write_card
 
     try:
         write_text(folder / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+        if strip:
+            write_aside(folder / STRIP_FILE, partial(strip.save, format="PNG", optimize=True))
+        else:
+            (folder / STRIP_FILE).unlink(missing_ok=True)
         if (folder / FACTS_FILE).exists():
             write_card(folder)
     except OSError as error:

@@ -1,11 +1,12 @@
 """Every measure that applies to a model's samples, as one flat table: what metrics.json holds beside the protocol."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ganhub.card.check import NO_COPIES, NO_PER_CLASS
 from training.data import to_float
 from training.lens import Lens
 from training.metrics import (
@@ -16,6 +17,7 @@ from training.metrics import (
     kernel_distance,
     memorisation,
     near_duplicates,
+    neighbours,
     precision_recall,
 )
 from training.probes import sliced_wasserstein, two_sample_accuracy
@@ -45,8 +47,19 @@ class Pictures:
         return self.share_trained_on > MAX_SHARED
 
 
-def measure(pictures: Pictures, class_names: list[str], lens: Lens | None, seed: int, device: str) -> dict[str, Any]:
-    """All numbers, flat; and under "notes" what was left out and why."""
+class Nearest(NamedTuple):
+    """The training picture that lies nearest to each generated one."""
+
+    distances: Tensor
+    """(N,)"""
+    rows: Tensor
+    """(N,) of the training pictures."""
+
+
+def measure(
+    pictures: Pictures, class_names: list[str], lens: Lens | None, seed: int, device: str
+) -> tuple[dict[str, Any], Nearest]:
+    """All numbers, flat, and under "notes" what was left out and why; and what the samples lie nearest to."""
     found: dict[str, Any] = {"notes": []}
     seen = None
     if lens:
@@ -58,6 +71,8 @@ def measure(pictures: Pictures, class_names: list[str], lens: Lens | None, seed:
             found |= classes(predicted, pictures.labels, class_names, lens)
     else:
         found["notes"].append("no extractor: FID, KID, precision, recall, density and coverage were not measured")
+    if pictures.labels is not None and "conditional_accuracy" not in found:
+        found["notes"].append(f"{NO_PER_CLASS}: no extractor here that tells these classes apart")
     levels = sliced_wasserstein(pictures.real, pictures.generated, seed=seed)
     found["swd"] = sum(levels.values()) / len(levels)
     found["swd_per_level"] = {str(side): value for side, value in levels.items()}
@@ -68,7 +83,8 @@ def measure(pictures: Pictures, class_names: list[str], lens: Lens | None, seed:
     else:  # an extractor may know the training pictures by heart and put them closer together than others
         real, generated, train = (flat(images) for images in (pictures.real, pictures.generated, pictures.train))
         space = "pixels"
-    return found | copies(real, generated, train, pictures.trained_on, space, found["notes"])
+    nearest = Nearest(*(values[:, 0] for values in neighbours(generated, train)))
+    return found | copies(real, generated, train, nearest, pictures.trained_on, space, found["notes"]), nearest
 
 
 def compare(real: Tensor, generated: Tensor, seed: int, notes: list[str]) -> dict[str, Any]:
@@ -98,14 +114,14 @@ def classes(predicted: Tensor, labels: Tensor | None, class_names: list[str], le
 
 
 def copies(
-    real: Tensor, generated: Tensor, train: Tensor, trained_on: bool, space: str, notes: list[str]
+    real: Tensor, generated: Tensor, train: Tensor, nearest: Nearest, trained_on: bool, space: str, notes: list[str]
 ) -> dict[str, Any]:
     """Whether samples repeat each other or the training set."""
     found: dict[str, Any] = {"near_duplicates": near_duplicates(real, generated)}
     against = "training pictures, each against all others" if trained_on else "the reference, never trained on"
-    distances = memorisation(generated, None if trained_on else real, train)
+    distances = memorisation(generated, None if trained_on else real, train, nearest.distances)
     if distances["ratio"] is None:
-        notes.append("memorisation left out: most real pictures have an exact copy among those trained on")
+        notes.append(f"{NO_COPIES}: most real pictures have an exact copy among those trained on")
         return found
     return found | {"memorisation": {"space": space, "held_back": against, "train_count": len(train), **distances}}
 

@@ -118,7 +118,12 @@ def nearest_distances(points: Tensor, among: Tensor, k: int = 1, other: bool = F
     Args:
         other: the two are the same set; a row is no neighbour of itself.
     """
-    parts = []
+    return neighbours(points, among, k, other)[0]
+
+
+def neighbours(points: Tensor, among: Tensor, k: int = 1, other: bool = False) -> tuple[Tensor, Tensor]:
+    """As `nearest_distances`, and which rows they are: (N, k) each."""
+    parts, rows_found = [], []
     for start in range(0, len(points), CHUNK):
         part = points[start : start + CHUNK]
         distances = _distances(part, among)
@@ -128,8 +133,10 @@ def nearest_distances(points: Tensor, among: Tensor, k: int = 1, other: bool = F
         index = distances.topk(k, largest=False).indices  # (chunk, k)
         # exact now: the expanded square above loses small distances to rounding
         exact = (part[:, None] - among[index]).square().sum(2).sqrt()
-        parts.append(exact.sort(1).values)
-    return torch.cat(parts)
+        nearest = exact.sort(1)
+        parts.append(nearest.values)
+        rows_found.append(index.gather(1, nearest.indices))
+    return torch.cat(parts), torch.cat(rows_found)
 
 
 def near_duplicates(real: Tensor, generated: Tensor) -> float:
@@ -145,7 +152,9 @@ def near_duplicates(real: Tensor, generated: Tensor) -> float:
     return (found <= usual.quantile(RARE)).double().mean().item()
 
 
-def memorisation(generated: Tensor, held_back: Tensor | None, train: Tensor) -> dict[str, Any]:
+def memorisation(
+    generated: Tensor, held_back: Tensor | None, train: Tensor, found: Tensor | None = None
+) -> dict[str, Any]:
     """How far generated pictures lie from the nearest training picture, beside the same of real ones not trained on.
 
     `ratio` of the two medians: about 1 when the generator knows the training pictures no better than other pictures of
@@ -154,12 +163,14 @@ def memorisation(generated: Tensor, held_back: Tensor | None, train: Tensor) -> 
 
     Args:
         held_back: real features that training never saw; None compares with training pictures, each against all others.
+        found: distance of each generated picture to its nearest training picture (N,), where it is known already.
     """
     if held_back is None:
         usual = nearest_distances(train[: len(generated)], train, k=2)[:, 1]  # the nearest is the picture itself
     else:
         usual = nearest_distances(held_back, train)[:, 0]
-    found = nearest_distances(generated, train)[:, 0]
+    if found is None:
+        found = nearest_distances(generated, train)[:, 0]
     median, real_median = found.median().item(), usual.median().item()
     return {
         "generated_to_train_median": median,

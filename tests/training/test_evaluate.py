@@ -141,7 +141,7 @@ def test_a_reference_that_was_partly_trained_on_is_said_so(folders, shared, trai
     assert (pictures.share_trained_on, pictures.trained_on) == (shared / 100, trained_on)
     used = evaluate.protocol(options(folders), pictures, None, "test")["reference"]
     assert (used["share_trained_on"], used["trained_on"]) == (shared / 100, trained_on)
-    held_back = measures.measure(pictures, list(CLASSES), None, 0, "cpu")["memorisation"]["held_back"]
+    held_back = measures.measure(pictures, list(CLASSES), None, 0, "cpu")[0]["memorisation"]["held_back"]
     assert held_back.startswith("training pictures" if trained_on else "the reference")
 
 
@@ -232,7 +232,7 @@ def test_the_check_leaves_nothing_behind(tmp_path):
 def test_a_disk_that_fills_up_while_measuring_leaves_the_numbers(folders, tmp_path, measured, monkeypatch, capsys):
     write_model(tmp_path / "model")
     (tmp_path / "model" / "metrics.json").mkdir()  # so that no file can take this name
-    monkeypatch.setattr(measures, "measure", lambda *_: {name: measured[name] for name in ("kid", "notes")})
+    monkeypatch.setattr(measures, "measure", lambda *_: ({name: measured[name] for name in ("kid", "notes")}, None))
     with pytest.raises(UserError, match=r"can't be written .*; the numbers are above") as error:
         evaluate.run(Evaluate(tmp_path / "model", data=str(folders / "data"), extractor="none", samples=20))
     assert "\n" not in str(error.value) and f"{measured['kid']:.5f}" in capsys.readouterr().out

@@ -1,0 +1,45 @@
+"""The model card: README.md of a model folder, made of the other files in it and of nothing else.
+
+    recipe.json        the exact recipe
+    card.json          what no file can tell: summary, licence, terms of the data, limits, hardware (see `Facts`)
+    metrics.json       written by `python -m training evaluate`; without it the card says that nothing was measured
+    samples.png, curves.png, memorisation.png      shown where they are there
+
+The same files give the same bytes. `unfilled` lists what a card must still be given before it is published.
+"""
+
+from ganhub.card.check import unfilled
+from ganhub.card.facts import (
+    CARD_FILE,
+    CURVES_FILE,
+    FACTS_FILE,
+    LOG_FILE,
+    METRICS,
+    METRICS_FILE,
+    SAMPLES_FILE,
+    STRIP_FILE,
+    UNSAID,
+    Facts,
+    read_facts,
+    save_facts,
+)
+from ganhub.card.text import rename, render, write_card
+
+__all__ = [
+    "CARD_FILE",
+    "CURVES_FILE",
+    "FACTS_FILE",
+    "LOG_FILE",
+    "METRICS",
+    "METRICS_FILE",
+    "SAMPLES_FILE",
+    "STRIP_FILE",
+    "UNSAID",
+    "Facts",
+    "read_facts",
+    "rename",
+    "render",
+    "save_facts",
+    "unfilled",
+    "write_card",
+]

@@ -1,0 +1,119 @@
+"""What is still missing in a model folder's card: publishing refuses until nothing is."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ganhub.card.facts import (
+    CARD_FILE,
+    CURVES_FILE,
+    FACTS_FILE,
+    LOG_FILE,
+    METRICS_FILE,
+    SAMPLES_FILE,
+    UNSAID,
+    Facts,
+    read_facts,
+)
+from ganhub.card.licenses import LICENSES
+from ganhub.errors import UserError
+from ganhub.files import read_object
+
+WEIGHTS = Path("generator", "diffusion_pytorch_model.safetensors")
+EXPORTED = {
+    CARD_FILE: "the card",
+    "recipe.json": "the recipe",
+    LOG_FILE: "the training log",
+    SAMPLES_FILE: "the sample sheet",
+    CURVES_FILE: "the training curves",
+}
+MEASURE = "python -m training evaluate FOLDER --data DATA"
+EXPORT = "python -m training export RUN --out FOLDER"
+PER_CLASS = "conditional_accuracy_per_class"
+NO_PER_CLASS = "accuracy per class was not measured"  # a note of `evaluate` that starts so says why
+NO_COPIES = "memorisation left out"  # likewise
+
+
+def unfilled(folder: Path) -> list[str]:
+    """What is unfilled or unmeasured in the card of a model folder, a phrase each, with how to fill it; [] when whole.
+
+    Raises:
+        UserError: card.json, metrics.json or recipe.json is damaged.
+    """
+    expected = dict(EXPORTED)
+    missing = []
+    try:
+        facts = read_facts(folder)
+        missing += _facts(facts)
+        if facts.origin:  # trained elsewhere, by a recipe and to curves that nobody here knows
+            expected = {name: what for name, what in EXPORTED.items() if name not in (LOG_FILE, CURVES_FILE)}
+    except FileNotFoundError:
+        missing.append(f"the facts of the card {FACTS_FILE} ({EXPORT})")
+    files = [
+        f"{what} {name} ({EXPORT})"
+        for name, what in expected.items()
+        if not (folder / name).is_file() or not (folder / name).stat().st_size
+    ]
+    return files + missing + _measured(folder)
+
+
+def _facts(facts: Facts) -> list[str]:
+    """Texts that nobody wrote; named presets on their own data have them all."""
+    said = {
+        "summary": ("what it draws", "--summary"),
+        "data": ("which data", "--data-citation"),
+        "data_terms": ("terms of the data", "--data-terms"),
+        "limits": ("limits", "--limits"),
+        "bias": ("bias", "--bias"),
+    }
+    texts = {name: getattr(facts, name).strip() for name in said}
+    by = "convert" if facts.origin else "export"  # the command that takes these options
+    missing = [f"{what} ({by} {option})" for name, (what, option) in said.items() if texts[name] in ("", UNSAID)]
+    if facts.license not in LICENSES:
+        stated = f"the Hub knows no licence {facts.license!r}" if facts.license else "licence of the weights"
+        missing.append(f"{stated} ({by} --license mit, cc-by-4.0, other, ...)")
+    elif facts.license == "other" and not facts.license_name:
+        missing.append(f"name of the other licence ({by} --license-name)")
+    return missing
+
+
+def _measured(folder: Path) -> list[str]:
+    try:
+        metrics = read_object(folder / METRICS_FILE)
+    except FileNotFoundError:
+        return [f"metrics ({MEASURE})"]
+    if not isinstance(metrics.get("protocol"), dict):
+        return [f"the protocol of the metrics ({MEASURE})"]
+    measured = metrics.get("generator_sha256")  # absent in older files
+    if measured is not None and (folder / WEIGHTS).is_file() and measured != weights_sha256(folder):
+        return [f"metrics of these weights, they are of others ({MEASURE})"]
+    missing = []
+    if not metrics.get("memorisation") and not _noted(metrics, NO_COPIES):
+        missing.append(f"memorisation ({MEASURE})")
+    if _classes(folder) and not metrics.get(PER_CLASS) and not _noted(metrics, NO_PER_CLASS):
+        missing.append(f"accuracy per class ({MEASURE})")
+    return missing
+
+
+def _noted(metrics: dict[str, Any], start: str) -> bool:
+    return any(str(note).startswith(start) for note in metrics.get("notes", []))
+
+
+def _classes(folder: Path) -> bool:
+    try:
+        return bool(read_object(folder / "generator" / "config.json").get("num_classes"))
+    except FileNotFoundError:
+        return False
+
+
+def weights_sha256(folder: Path) -> str:
+    """Of the generator's weights, by which `evaluate` and the card know them.
+
+    Raises:
+        UserError: the file can't be read.
+    """
+    try:
+        with (folder / WEIGHTS).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{folder / WEIGHTS}: can't be read ({error.strerror or error})") from error

@@ -1,0 +1,204 @@
+"""The card as text: its sections for people, below the front matter for the Hub."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from ganhub.card.facts import (
+    CARD_FILE,
+    CURVES_FILE,
+    METRICS_FILE,
+    SAMPLES_FILE,
+    STRIP_FILE,
+    UNSAID,
+    Facts,
+    read_facts,
+    save_facts,
+)
+from ganhub.card.front import front_matter
+from ganhub.card.measured import section as measured_section
+from ganhub.errors import UserError, first_line
+from ganhub.files import read_object, write_text
+from ganhub.layout import split_names
+
+HALF = "generator/diffusion_pytorch_model.fp16.safetensors"
+MAX_NAMES = 20  # classes up to which the card names them all
+
+
+def write_card(folder: Path) -> None:
+    """(Re)write `folder`/README.md.
+
+    Raises:
+        UserError: card.json or recipe.json is missing or incomplete.
+    """
+    write_text(folder / CARD_FILE, render(folder))
+
+
+def rename(folder: Path, name: str) -> None:
+    """Let the card of `folder` say that its model is called `name`, the Hub id under which it is published.
+
+    card.json and README.md are rewritten; a README.md that somebody edited keeps its words but for the name.
+
+    Raises:
+        UserError: as `write_card`, or README.md can't be read.
+    """
+    file, usual = folder / CARD_FILE, render(folder)
+    try:
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: can't be read; export the model again") from error
+    ours = text in ("", usual, render(folder, extras=False))  # some are added after the card was written
+    facts = read_facts(folder)
+    save_facts(dataclasses.replace(facts, name=name), folder)
+    if ours:
+        write_card(folder)
+    else:
+        results = "\nmodel-index:\n- name: "
+        text = text.replace(_load(facts.name), _load(name))
+        write_text(file, text.replace(f"{results}{facts.name}\n", f"{results}{name}\n", 1))
+
+
+def render(folder: Path, extras: bool = True) -> str:
+    """The card of a model folder: the same files give the same text.
+
+    Args:
+        extras: tell what else the folder offers, such as snapshots.
+
+    Raises:
+        UserError: as `write_card`.
+    """
+    try:
+        facts, recipe = read_facts(folder), read_object(folder / "recipe.json")
+        generator = read_object(folder / "generator" / "config.json")
+    except FileNotFoundError as error:
+        raise UserError(f"{folder}: no {Path(error.filename).name}, so no card; export the run again") from error
+    metrics = read_object(folder / METRICS_FILE) if (folder / METRICS_FILE).exists() else {}
+    try:
+        front = front_matter(facts, recipe, metrics)
+        sections = _sections(folder, facts, recipe, generator, metrics, extras)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        files = f"recipe.json, generator/config.json or {METRICS_FILE}"
+        raise UserError(f"{folder}: {files} is not what ganhub writes ({first_line(error)})") from error
+    return f"---\n{front}\n---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _sections(
+    folder: Path,
+    facts: Facts,
+    recipe: dict[str, Any],
+    generator: dict[str, Any],
+    metrics: dict[str, Any],
+    extras: bool,
+) -> list[str]:
+    return [
+        f"# {facts.name.rsplit('/', 1)[-1]}\n\n{facts.summary}",
+        *_picture(folder, SAMPLES_FILE, "samples: seeds 0, 1, 2, ... at truncation 1.0"),
+        _usage(folder, facts, generator),
+        *(_extras(folder, facts.name) if extras else []),
+        _training(facts, recipe),
+        *_picture(folder, CURVES_FILE, "training curves over thousands of images shown"),
+        measured_section(metrics, facts, (folder / STRIP_FILE).exists()),
+        f"## Limits\n\n{facts.limits}",
+        f"## Bias\n\n{facts.bias}",
+        _terms(facts),
+    ]
+
+
+def _picture(folder: Path, name: str, about: str) -> list[str]:
+    return [f"![{about}]({name})"] if (folder / name).exists() else []
+
+
+def _load(name: str) -> str:
+    return f"GANPipeline.from_pretrained({json.dumps(name, ensure_ascii=False)})"
+
+
+def _usage(folder: Path, facts: Facts, generator: dict[str, Any]) -> str:
+    labels = ", labels=7" if generator["num_classes"] > 7 else ""
+    channels = {1: "grey", 2: "points in the plane"}.get(generator["channels"], "RGB")
+    parts = [
+        "## How to use it",
+        f"```python\nfrom ganhub import GANPipeline\n\npipe = {_load(facts.name)}\n"
+        f"images = pipe(num_images=16{labels}, seed=0).images\n```",
+        f"{generator['resolution']}x{generator['resolution']} pixels, {channels}{_classes(folder, generator)}. One "
+        "seed is one picture, whatever the batch. The weights are safetensors; loading with ganhub runs no code from "
+        "the repository.",
+    ]
+    return "\n\n".join(parts)
+
+
+def _classes(folder: Path, generator: dict[str, Any]) -> str:
+    if not generator["num_classes"]:
+        return ", unconditional"
+    try:
+        names = split_names(read_object(folder / "model_index.json").get("class_names"))
+    except FileNotFoundError:
+        names = None
+    known = isinstance(names, list) and len(names) == generator["num_classes"] <= MAX_NAMES
+    return f", {generator['num_classes']} classes" + (f" ({', '.join(map(str, names or []))})" if known else "")
+
+
+def _extras(folder: Path, name: str) -> list[str]:
+    """What else the repository offers, for the files that are there."""
+    plain = f"`DiffusionPipeline.from_pretrained({json.dumps(name, ensure_ascii=False)}, trust_remote_code=True)`"
+    snapshots = sorted(int(path.name) for path in (folder / "snapshots").glob("*") if path.name.isdecimal())
+    offers = {
+        HALF: '`variant="fp16"` loads the same weights in half precision.',
+        "pipeline.py": f"Without ganhub, plain diffusers draws the same pictures: {plain}; that runs the code in the "
+        "`.py` files here.",
+        "handler.py": "`handler.py` serves the model as a hosted inference endpoint.",
+        "generator.onnx": "`generator.onnx` is the generator for other runtimes, a browser's for example.",
+    }
+    found = [text for file, text in offers.items() if (folder / file).is_file()]
+    if snapshots:
+        found.append(
+            f"`snapshots/` holds the generator at {len(snapshots)} earlier points of its training, loaded with "
+            f"`snapshot=N`, the number of images shown by then: {', '.join(map(str, snapshots))}."
+        )
+    return found
+
+
+def _training(facts: Facts, recipe: dict[str, Any]) -> str:
+    if facts.origin:
+        return f"## Training\n\n{facts.origin}\n\n```\n{facts.command}\n```"
+    hub = f" or from the Hub (`{facts.data_id}`)" if facts.data_id else ""
+    return (
+        f"## Training\n\nRecipe after {recipe['source']}.\n\n```\n{facts.command}\n```\n\n"
+        f"`--data` is the data set named below, as a folder{hub}. {facts.kimg:,.3g} thousand images "
+        f"shown to the discriminator in {_duration(facts.minutes)} on {facts.hardware}{_used(facts)}; "
+        f"{facts.versions}; seed {recipe['seed']}. Every setting is in `recipe.json`, the losses over time are in "
+        f"`training_log.jsonl`. The published weights are the moving average of the generator.{_energy(facts)}"
+    )
+
+
+def _duration(minutes: float) -> str:
+    if minutes * 60 < 1:
+        return "less than a second"
+    if minutes < 2:
+        return f"{minutes * 60:.0f} seconds"
+    return f"{minutes:.1f} minutes" if minutes < 180 else f"{minutes / 60:.1f} hours"
+
+
+def _used(facts: Facts) -> str:
+    return f", {facts.minutes * facts.units:.4g} {facts.unit} minutes" if facts.units else ""
+
+
+def _energy(facts: Facts) -> str:
+    if not facts.units or not facts.watts:
+        return ""
+    kwh = facts.minutes / 60 * facts.units * facts.watts / 1000
+    amount = f"about {kwh:.2g}" if kwh >= 0.001 else "less than 0.001"
+    units = f"{facts.units} {facts.unit}{'s' if facts.units > 1 else ''}"
+    return (
+        f"\n\nEnergy: {amount} kWh, estimated and not metered: {_duration(facts.minutes)} x {units} x "
+        f"{facts.watts:g} W ({facts.watts_source}); the rest of the machine and its cooling are left out."
+    )
+
+
+def _terms(facts: Facts) -> str:
+    words = [facts.license_name and f"({facts.license_name})", facts.license_link]
+    licence = " ".join([facts.license, *filter(None, words)]) + "." if facts.license else UNSAID
+    return (
+        f"## Data and licence\n\n{facts.data}\n\nTerms of the data: {facts.data_terms}\n\n"
+        f"Licence of the weights: {licence}"
+    )

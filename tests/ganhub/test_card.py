@@ -1,0 +1,236 @@
+"""The model card: whole or named as unfilled, the same for the same files, and readable by the Hub's own client."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+from huggingface_hub import ModelCard
+from PIL import Image
+
+from ganhub import UserError
+from ganhub.card import UNSAID, Facts, read_facts, rename, save_facts, unfilled, write_card
+from ganhub.card.check import weights_sha256
+from tests.conftest import tiny_pipeline
+from training.recipe import Recipe
+
+FACTS = Facts(
+    name="tiny",
+    summary="Squares.",
+    license="mit",
+    data="squares by nobody.",
+    data_terms="free.",
+    limits="Squares only.",
+    bias="No circles.",
+    command="python -m training train tiny --data squares --run-dir runs/tiny",
+    kimg=2.0,
+    minutes=60.0,
+    hardware="4 CPU cores (2 used)",
+    versions="ganhub 0",
+    unit="CPU core",
+    units=2,
+    watts=10.0,
+    watts_source="assumed",
+)
+PROTOCOL = {
+    "extractor": "lens",
+    "samples": 100,
+    "seed": 0,
+    "truncation": 1.0,
+    "reference": {"data": "squares", "split": "test", "count": 50, "trained_on": False},
+}
+MEASURED = {
+    "protocol": PROTOCOL,
+    "notes": [],
+    "kid": 0.125,
+    "kid_stderr": 0.01,
+    "swd": 3.5,
+    "conditional_accuracy": 0.75,
+    "conditional_accuracy_per_class": {"zero": 0.5, "one": 0.75, "two": 1.0},
+    "memorisation": {
+        "space": "pixels",
+        "held_back": "the reference",
+        "generated_to_train_median": 1.0,
+        "held_back_to_train_median": 1.0,
+        "ratio": 1.0,
+        "too_close": 0.01,
+    },
+}
+
+
+def write_metrics(folder, **changes):
+    (folder / "metrics.json").write_text(json.dumps({**MEASURED, **changes}))
+    write_card(folder)
+
+
+def change(folder, **facts) -> str:
+    """The card after that change."""
+    save_facts(dataclasses.replace(read_facts(folder), **facts), folder)
+    write_card(folder)
+    return (folder / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("card") / "tiny"
+    tiny_pipeline().save_pretrained(folder)
+    Recipe(name="tiny", source="nobody", resolution=16, channels=1, conditional=True).save(folder / "recipe.json")
+    for name in ("samples.png", "curves.png"):
+        Image.new("L", (8, 8)).save(folder / name)
+    (folder / "training_log.jsonl").write_text('{"kimg": 1.0}\n')
+    save_facts(FACTS, folder)
+    write_metrics(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    return shutil.copytree(original, tmp_path / "tiny")
+
+
+def test_a_whole_card_misses_nothing_and_is_the_same_for_the_same_files(original, folder):
+    assert unfilled(folder) == []
+    write_card(folder)
+    assert (folder / "README.md").read_bytes() == (original / "README.md").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("facts", "phrase"),
+    [
+        ({"summary": " "}, "what it draws (export --summary)"),
+        ({"limits": UNSAID}, "limits (export --limits)"),
+        ({"bias": UNSAID}, "bias (export --bias)"),
+        ({"data_terms": UNSAID}, "terms of the data (export --data-terms)"),
+        ({"license": ""}, "licence of the weights (export --license"),
+        ({"license": "unknown"}, "the Hub knows no licence 'unknown'"),
+        ({"license": "MIT License"}, "the Hub knows no licence 'MIT License'"),
+        ({"license": "other"}, "name of the other licence (export --license-name)"),
+    ],
+)
+def test_what_nobody_said_is_unfilled(folder, facts, phrase):
+    change(folder, **facts)
+    (missing,) = unfilled(folder)
+    assert missing.startswith(phrase)
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "recipe.json", "training_log.jsonl", "samples.png", "curves.png", "card.json", "metrics.json"]
+)
+def test_a_missing_or_empty_file_is_unfilled(folder, name):
+    (folder / name).unlink()
+    (missing,) = unfilled(folder)
+    assert name.removesuffix(".json") in missing and "python -m training" in missing
+    if not name.endswith(".json"):
+        (folder / name).write_text("")
+        assert unfilled(folder) == [missing]
+
+
+@pytest.mark.parametrize(
+    ("changes", "phrase"),
+    [
+        ({"protocol": None}, "the protocol of the metrics"),
+        ({"generator_sha256": "0" * 64}, "metrics of these weights, they are of others"),
+        ({"memorisation": None}, "memorisation"),
+        ({"conditional_accuracy_per_class": None}, "accuracy per class"),
+    ],
+)
+def test_what_was_not_measured_is_unfilled(folder, changes, phrase):
+    (folder / "metrics.json").write_text(json.dumps({**MEASURED, **changes}))
+    (missing,) = unfilled(folder)
+    assert missing == f"{phrase} (python -m training evaluate FOLDER --data DATA)"
+
+
+def test_the_impossible_is_not_demanded(folder):
+    notes = ["accuracy per class was not measured: no extractor", "memorisation left out: copies"]
+    left_out = {"memorisation": None, "conditional_accuracy": None, "conditional_accuracy_per_class": None}
+    write_metrics(folder, notes=notes, **left_out, generator_sha256=weights_sha256(folder))
+    assert unfilled(folder) == []
+
+
+def test_the_hub_s_client_reads_the_card_back(folder):
+    change(folder, license="other", license_name="squares-only", license_link="https://x.y/z", data_id="user/squares")
+    data = ModelCard.load(folder / "README.md").data
+    assert (data.license, data.license_name, data.license_link) == ("other", "squares-only", "https://x.y/z")
+    assert (data.library_name, data.pipeline_tag) == ("ganhub", "unconditional-image-generation")
+    assert data.datasets == ["user/squares"] and data.inference is False and data.model_name == "tiny"
+    assert data.tags == ["gan", "dcgan", "class-conditional"]
+    found = {result.metric_type: result for result in data.eval_results}
+    assert {name: result.metric_value for name, result in found.items()} == {
+        name: MEASURED[name] for name in ("kid", "swd", "conditional_accuracy")
+    }
+    kid = found["kid"]
+    assert (kid.dataset_type, kid.dataset_name, kid.dataset_split) == ("user/squares", "squares", "test")
+    assert kid.metric_name == "KID (features: lens)" and found["swd"].metric_name == "Sliced Wasserstein distance"
+
+
+def test_energy_is_time_by_power_and_left_out_where_that_is_unknown(folder):
+    text = (folder / "README.md").read_text()
+    assert "about 0.02 kWh" in text and "60.0 minutes x 2 CPU cores x 10 W (assumed)" in text
+    assert "120 CPU core minutes" in text
+    assert "kWh" not in change(folder, watts=0.0)
+    assert "less than 0.001 kWh" in change(folder, watts=1.0, minutes=1.0)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"),
+    [(0.0, "less than a second"), (0.05, "3 seconds"), (1.5, "90 seconds"), (40.6, "40.6 min"), (240, "4.0 hours")],
+)
+def test_a_duration_is_never_nothing(folder, minutes, text):
+    card = change(folder, minutes=minutes)
+    assert f"in {text}" in card and "in 0" not in card
+
+
+def test_pictures_and_extras_are_told_of_when_there(folder):
+    assert "the terms of the data may forbid it" in (folder / "README.md").read_text()
+    Image.new("L", (8, 8)).save(folder / "memorisation.png")
+    (folder / "snapshots" / "000001000").mkdir(parents=True)
+    for name in ("pipeline.py", "handler.py", "generator.onnx", "generator/diffusion_pytorch_model.fp16.safetensors"):
+        (folder / name).write_text("")
+    write_card(folder)
+    text = (folder / "README.md").read_text()
+    for part in ("](memorisation.png)", "trust_remote_code", "`handler.py`", "`generator.onnx`", "fp16", ": 1000."):
+        assert part in text
+    assert "may forbid" not in text
+
+
+def test_class_names_cannot_break_the_table(folder):
+    many = {f"class {i}": 0.5 for i in range(20)}
+    write_metrics(folder, conditional_accuracy_per_class={"a|b": 0.25, "c\nd": 0.5})
+    assert "| class | a\\|b | c d |" in (folder / "README.md").read_text()
+    write_metrics(folder, conditional_accuracy_per_class=many)
+    assert "| class 19 | 50.0% |\n" in (folder / "README.md").read_text()
+
+
+def test_a_published_card_goes_by_the_repo_s_name(folder):
+    (folder / "snapshots" / "000001000").mkdir(parents=True)  # added after the card was written
+    rename(folder, "alice/tiny")
+    text = (folder / "README.md").read_text()
+    assert 'from_pretrained("alice/tiny")' in text and ModelCard(text).data.model_name == "alice/tiny"
+    assert "`snapshots/` holds" in text and read_facts(folder).name == "alice/tiny"
+    write_card(folder)
+    assert (folder / "README.md").read_text() == text
+
+
+def test_an_edited_card_keeps_its_words(folder):
+    file = folder / "README.md"
+    file.write_text(file.read_text() + "\nMy own words about tiny things.\n")
+    rename(folder, "alice/tiny")
+    assert file.read_text().endswith("\nMy own words about tiny things.\n")
+    assert 'from_pretrained("alice/tiny")' in file.read_text()
+    assert ModelCard(file.read_text()).data.model_name == "alice/tiny"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("card.json", '{"name": 1}', "card.json: not the facts of a card"),
+        ("card.json", json.dumps({**dataclasses.asdict(FACTS), "kimg": "x"}), "kimg is 'x', not float"),
+        ("metrics.json", '{"kid": 1}', "is not what ganhub writes"),
+        ("recipe.json", "{}", "is not what ganhub writes"),
+    ],
+)
+def test_damaged_files_are_one_line(folder, name, content, message):
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        write_card(folder)
+    assert "\n" not in str(error.value)
