@@ -13,16 +13,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ganhub.errors import UserError
     from ganhub.hub import zoo_names
+    from ganhub.listing import list_models
     from ganhub.models import ARCHITECTURES
+    from ganhub.models.families import AutoDiscriminator, AutoGenerator
     from ganhub.pipeline import GANPipeline
 
 __version__ = "0.1.0"
-__all__ = ["ARCHITECTURES", "GANPipeline", "UserError", "zoo_names"]
+__all__ = [
+    "ARCHITECTURES",
+    "AutoDiscriminator",
+    "AutoGenerator",
+    "GANPipeline",
+    "UserError",
+    "list_models",
+    "zoo_names",
+]
 
 _HOME = {
     "ARCHITECTURES": "ganhub.models",
+    "AutoDiscriminator": "ganhub.models.families",
+    "AutoGenerator": "ganhub.models.families",
     "GANPipeline": "ganhub.pipeline",
     "UserError": "ganhub.errors",
+    "list_models": "ganhub.listing",
     "zoo_names": "ganhub.hub",
 }
 

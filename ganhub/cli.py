@@ -114,6 +114,53 @@ def read_if_there(file: Path) -> dict[str, Any]:
         return {}
 
 
+def push(options: argparse.Namespace) -> None:
+    """Publish a model folder."""
+    from ganhub.hub import ZOO, zoo_names
+    from ganhub.publish import publish
+
+    folder = ZOO / options.folder if options.folder in zoo_names() else Path(options.folder).expanduser()
+    kinds = {"private": options.private or None, "tag": options.tag, "variant": options.variant}
+    kinds |= {"create_pr": options.create_pr, "token": options.token, "dry_run": options.dry_run}
+    print(publish(folder, options.repo, show=lambda plan: print(plan.table()), **kinds).outcome())
+
+
+def space(options: argparse.Namespace) -> None:
+    """Publish a Space."""
+    from ganhub.space import create
+
+    models = [name.strip() for name in options.models.split(",") if name.strip()]
+    kinds = {"title": options.title, "private": options.private or None, "token": options.token}
+    print(
+        create(options.repo, models, dry_run=options.dry_run, show=lambda plan: print(plan.table()), **kinds).outcome()
+    )
+
+
+def list_all(options: argparse.Namespace) -> None:
+    """Print the models of the zoo and of the Hub; the zoo alone where the Hub is away."""
+    from ganhub.listing import hub_models, table, zoo_models
+
+    models, trouble = zoo_models(options.author, options.search), None
+    try:
+        models += hub_models(options.author, options.search, options.limit, None)
+    except UserError as error:
+        trouble = error
+    print(table(models) if models else "no such models")
+    if trouble:
+        raise trouble
+
+
+def pull(options: argparse.Namespace) -> None:
+    """Fetch the newest version of a model."""
+    from ganhub import hub
+    from ganhub.layout import Wanted
+
+    parts = ("generator", "discriminator") if options.discriminator else ("generator",)
+    wanted = Wanted(parts, options.variant, everything=options.all)
+    folder, commit = hub.pull(options.model, wanted, options.revision, options.out)
+    print(f"{folder}\ncommit {commit}")
+
+
 def app(options: argparse.Namespace) -> None:
     """Start the studio in the browser."""
     from ganhub.studio import launch
@@ -147,6 +194,33 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--columns", type=int, help="columns of the grid; square when left out")
     command.add_argument("--force", action="store_true", help="overwrite files that are already there")
     add_model(add("info", info, "say what a model is: classes, size, metrics"))
+    command = add("push", push, "publish a model folder: ganhub push FOLDER user/name")
+    command.add_argument("folder", help="a model folder, as `python -m training export` writes it, or a zoo name")
+    command.add_argument("repo", help="Hub id, user/name; created when needed")
+    command.add_argument("--private", action="store_true", help="create the repo as a private one")
+    command.add_argument("--tag", help="to set on the commit, v1 for instance")
+    command.add_argument("--variant", choices=["fp16"], help="put weights of half precision beside the plain ones")
+    command.add_argument("--create-pr", action="store_true", help="open a pull request instead")
+    command.add_argument("--dry-run", action="store_true", help="only show what would be uploaded")
+    command.add_argument("--token", help="default: HF_TOKEN, or that of `hf auth login`")
+    command = add("space", space, "make a Space that shows models: ganhub space user/name --models user/a,user/b")
+    command.add_argument("repo", help="Hub id of the Space, user/name; created when needed")
+    command.add_argument("--models", required=True, help="Hub ids or zoo names, separated by commas")
+    command.add_argument("--title", default="", help="default: the Space's name")
+    command.add_argument("--private", action="store_true", help="create the Space as a private one")
+    command.add_argument("--dry-run", action="store_true", help="only show what would be uploaded")
+    command.add_argument("--token", help="default: HF_TOKEN, or that of `hf auth login`")
+    command = add("list", list_all, "list the models that there are: the embedded ones and those on the Hub")
+    command.add_argument("--author", help="only the Hub's models of this user or organisation")
+    command.add_argument("--search", help="only models whose name holds this")
+    command.add_argument("--limit", type=int, default=100, help="at most so many of the Hub's (default 100)")
+    command = add("pull", pull, "fetch the newest version of a model: ganhub pull user/repo [--out FOLDER]")
+    command.add_argument("model", help="Hub id, user/repo")
+    command.add_argument("--revision", help="branch, tag or commit")
+    command.add_argument("--variant", help="weights of this variant, fp16 for instance")
+    command.add_argument("--discriminator", action="store_true", help="the discriminator too")
+    command.add_argument("--all", action="store_true", help="all that ganhub reads: variants, snapshots, training log")
+    command.add_argument("--out", type=Path, help="copy the model folder here; must not exist yet")
     command = add("app", app, "start the studio in the browser")
     command.add_argument("models", nargs="*", metavar="MODEL", help="models to show (default: the embedded ones)")
     command.add_argument("--port", type=int, help="default: GRADIO_SERVER_PORT, else 7860")
@@ -155,6 +229,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "2")  # else it retries by itself for minutes
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     options = parser().parse_args()
     try:

@@ -1,15 +1,18 @@
 """Names to folders: a zoo name, a local folder or a Hub id becomes a folder that can be loaded."""
 
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
-from ganhub.errors import UserError, first_line
+from ganhub.download import Source, download
+from ganhub.errors import UserError
+from ganhub.layout import INDEX_FILE as INDEX_FILE
+from ganhub.layout import Wanted, snapshot_folder, snapshots_in
+from ganhub.store import Store
 
 ZOO = Path(__file__).parent / "zoo"
-INDEX_FILE = "model_index.json"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
-WEIGHTS = "{}/diffusion_pytorch_model.safetensors"
-TEXTS = (INDEX_FILE, "*/config.json", "card.json", "metrics.json", "recipe.json", "README.md", "samples.png")
 
 
 def zoo_names() -> list[str]:
@@ -17,16 +20,58 @@ def zoo_names() -> list[str]:
     return sorted(folder.parent.name for folder in ZOO.glob(f"*/{INDEX_FILE}"))
 
 
-def resolve(name: str | Path, revision: str | None = None, discriminator: bool = False) -> Path:
-    """The folder of a model.
+def resolve(
+    name: str | Path,
+    revision: str | None = None,
+    discriminator: bool = False,
+    *,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    variant: str | None = None,
+    snapshot: int | None = None,
+) -> Path:
+    """The folder of a model, with its card.
 
     Args:
         name: a zoo name ("digits"), a folder, or a Hub id ("user/repo"), looked up in that order.
         revision: branch, tag or commit of a Hub id.
         discriminator: also download the discriminator's weights.
+        token: of the Hub; else HF_TOKEN or that of `hf auth login`.
+        cache_dir: where downloads are kept; else where huggingface_hub keeps them.
+        local_files_only: ask nobody; take what is in the cache.
+        variant: which weights to download, such as "fp16".
+        snapshot: real images shown: the folder of the generator as it was then.
 
     Raises:
-        UserError: there is no such model, or the Hub can't be reached and the model isn't in the cache.
+        UserError: there is no such model, it lacks what was asked for, or the Hub can't be reached and the model isn't
+            in the cache.
+    """
+    parts = ("generator", "discriminator") if discriminator else ("generator",)
+    return locate(
+        name,
+        Wanted(parts, variant, snapshot),
+        Source(revision, token, cache_dir, local_files_only),
+    )
+
+
+def locate(name: str | Path, wanted: Wanted, source: Source) -> Path:
+    """As `resolve`, for what is wanted and no more."""
+    folder = find_here(name) or download(str(name), wanted, source)
+    if wanted.snapshot is None:
+        return folder
+    inner = folder / snapshot_folder(wanted.snapshot)
+    if not inner.is_dir():
+        known = ", ".join(map(str, local_snapshots(folder))) or "none"
+        raise UserError(f"{name}: has no snapshot {wanted.snapshot}; its snapshots: {known}")
+    return inner
+
+
+def find_here(name: str | Path) -> Path | None:
+    """The folder of a zoo name or of a folder; None for a Hub id.
+
+    Raises:
+        UserError: it can't be any of these.
     """
     text = str(name)
     if text in zoo_names():
@@ -43,33 +88,76 @@ def resolve(name: str | Path, revision: str | None = None, discriminator: bool =
         raise UserError(
             f"{text}: no such model; known: {', '.join(zoo_names())}, a folder, or a Hub id such as user/repo"
         )
-    return download(text, revision, discriminator)
+    return None
 
 
-def download(repo: str, revision: str | None, discriminator: bool) -> Path:
-    """Fetch what loading needs of a Hub repo, never code; a cached copy serves when the Hub is away."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+def snapshots(
+    name: str | Path,
+    revision: str | None = None,
+    *,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> list[int]:
+    """Which snapshots a model has: the real images shown at each, oldest first; for `resolve(..., snapshot=)`.
 
-    parts = ["generator", "discriminator"] if discriminator else ["generator"]
-    patterns = [*TEXTS, *map(WEIGHTS.format, parts)]
+    Args:
+        name, revision, token, cache_dir, local_files_only: as for `resolve`.
+
+    Raises:
+        UserError: as `resolve`.
+    """
+    if (folder := find_here(name)) is not None:
+        return local_snapshots(folder)
+    source = Source(revision, token, cache_dir, local_files_only)
+    folder = download(str(name), Wanted(card=False), source)
+    commit = Store(str(name), cache_dir).recall(folder.name)
+    return snapshots_in(commit.files if commit else ())
+
+
+def local_snapshots(folder: Path) -> list[int]:
+    return snapshots_in([file.relative_to(folder).as_posix() for file in folder.glob(f"snapshots/*/{INDEX_FILE}")])
+
+
+def pull(
+    repo: str, wanted: Wanted, revision: str | None = None, out: Path | None = None, token: str | bool | None = None
+) -> tuple[Path, str]:
+    """Fetch the newest state of a Hub repo, patiently: unlike `resolve` it never settles for an older copy.
+
+    Args:
+        repo: Hub id.
+        wanted: what to fetch.
+        revision: branch, tag or commit.
+        out: a folder to copy it to, out of the cache; must not exist yet.
+        token: of the Hub; else HF_TOKEN or that of `hf auth login`.
+
+    Returns:
+        `out`, else the folder in the cache; and the commit.
+
+    Raises:
+        UserError: it can't be fetched, or `out` can't be written.
+    """
+    if not HUB_ID.fullmatch(repo):
+        raise UserError(f"{repo}: no Hub id such as user/repo; only those are pulled")
+    if out is not None and out.exists():
+        raise UserError(f"{out}: is already there; give another --out")
+    folder = download(repo, wanted, Source(revision, token), fresh=True)
+    if out is None:
+        return folder, folder.name
+    commit = Store(repo).recall(folder.name)
     try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
-    except HFValidationError as error:
-        raise UserError(f"{repo}: not a Hub id ({first_line(error)})") from error
-    except RevisionNotFoundError as error:
-        raise UserError(f"{repo}: has no revision {revision!r} on the Hub") from error
-    except RepositoryNotFoundError as error:
-        raise UserError(f"{repo}: no such model on the Hub, or it is private and no valid token is set") from error
-    except LocalEntryNotFoundError as error:
-        raise UserError(
-            f"{repo}: the Hub can't be reached and the model isn't in the cache; try again online"
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise UserError(f"{repo}: the download failed ({first_line(error)}); try again") from error
+        copy_out(folder, wanted.choose(repo, commit.files if commit else ()), out)
+    except OSError as error:
+        raise UserError(f"{out}: can't be written ({error.strerror or error})") from error
+    return out, folder.name
+
+
+def copy_out(folder: Path, names: list[str], out: Path) -> None:
+    """Plain files instead of links into the cache; nothing appears until all of it is there."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as parent:
+        aside = Path(parent, "model")
+        for name in names:
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, aside / name)
+        aside.rename(out)

@@ -1,10 +1,10 @@
 """Latents in, pictures out."""
 
-import re
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard, TypeVar
 
 import numpy as np
 import torch
@@ -13,17 +13,20 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from ganhub import hub
+from ganhub import __version__, hub
 from ganhub.errors import UserError
 from ganhub.files import read_object
 from ganhub.images import to_pil, to_unit
 from ganhub.latents import MAX_SEED, sample, truncate
-from ganhub.models import ARCHITECTURES
+from ganhub.layout import Wanted, split_names
 from ganhub.models.base import Discriminator, GANModule, Generator
+from ganhub.models.families import VERSION_KEY, check_class_names, find_class
+
+if TYPE_CHECKING:
+    from ganhub.differences import Pushed
 
 Network = TypeVar("Network", bound=GANModule)
 
-NAME = re.compile(r"\S(.{0,98}\S)?")  # of a class
 MAX_IMAGES = 4096
 MAX_TRUNCATION = 2.0
 
@@ -47,16 +50,17 @@ class GANPipeline(DiffusionPipeline):
     """
 
     _optional_components = ["discriminator"]
+    origin: tuple[str | Path, hub.Source] | None = None  # where it was loaded from
 
     def __init__(
         self,
         generator: Generator,
         discriminator: Discriminator | None = None,
-        class_names: Sequence[str] | None = None,
+        class_names: Sequence[str] | str | None = None,
     ):
         super().__init__()
         self.register_modules(generator=generator, discriminator=discriminator)
-        self.register_to_config(class_names=list(class_names) if class_names else None)
+        self.register_to_config(class_names=list(split_names(class_names)) if class_names else None)
         generator.eval()
         if discriminator is not None:
             discriminator.eval()
@@ -68,27 +72,81 @@ class GANPipeline(DiffusionPipeline):
         revision: str | None = None,
         discriminator: bool = False,
         torch_dtype: torch.dtype = torch.float32,
+        *,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        variant: str | None = None,
+        snapshot: int | None = None,
     ) -> Self:
         """Load a model; never runs code from a repo and never reads a pickle.
 
+        What is in the cache is used when the Hub doesn't answer within 0.1 s (`GANHUB_PATIENCE` in seconds), or not
+        sensibly; that is logged. `ganhub pull` fetches the newest version however long it takes.
+
         Args:
             name: a zoo name ("digits"), a folder, or a Hub id ("user/repo").
-            revision: branch, tag or commit of a Hub id.
+            revision: branch, tag or commit of a Hub id; a full commit that is in the cache needs no network.
             discriminator: load the discriminator too.
             torch_dtype: dtype of the weights in memory.
+            token: of the Hub; else HF_TOKEN or that of `hf auth login`.
+            cache_dir: where downloads are kept; else where huggingface_hub keeps them.
+            local_files_only: ask nobody; take what is in the cache. HF_HUB_OFFLINE=1 does the same.
+            variant: which weights to read, such as "fp16" for diffusion_pytorch_model.fp16.safetensors.
+            snapshot: the generator as it was after so many real images; see `ganhub.hub.snapshots`.
 
         Raises:
             UserError: there is no such model, or its files are missing, damaged or don't fit each other.
         """
-        folder = hub.resolve(name, revision, discriminator)
+        parts = ("generator", "discriminator") if discriminator else ("generator",)
+        wanted = Wanted(parts, variant, snapshot, card=False)
+        source = hub.Source(revision, token, cache_dir, local_files_only)
+        folder = hub.locate(name, wanted, source)
         index = read_index(folder)
 
         def load(part: str, base: type[Network]) -> Network:
-            return find_class(index, part, base, folder).from_pretrained(folder, part, torch_dtype=torch_dtype)
+            return find_class(index, part, base, folder).load(folder / part, torch_dtype, variant)
 
         generator = load("generator", Generator)
         critic = load("discriminator", Discriminator) if discriminator else None
-        return cls(generator, critic, check_class_names(index, generator, folder))
+        pipe = cls(generator, critic, check_class_names(index, generator, folder))
+        pipe.origin = name, source
+        return pipe
+
+    def to_json_string(self) -> str:
+        """As diffusers has it, and the ganhub that wrote it: one that lacks the family can say which has it."""
+        config = json.loads(super().to_json_string()) | {VERSION_KEY: __version__}
+        return json.dumps(config, indent=2, sort_keys=True) + "\n"
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        private: bool | None = None,
+        tag: str | None = None,
+        variant: str | None = None,
+        create_pr: bool = False,
+        token: str | None = None,
+        commit_message: str | None = None,
+        dry_run: bool = False,
+    ) -> "Pushed":
+        """Publish the model that this pipeline was loaded from, with its card, in one commit; none if nothing differs.
+
+        Args:
+            repo: Hub id, "user/name"; created when needed.
+            variant: "fp16" puts weights of half precision beside the plain ones.
+            private, tag, create_pr, token, commit_message, dry_run: see `ganhub.push.push`.
+
+        Returns:
+            The address, the commit, and what was uploaded, deleted and already there, with sizes.
+
+        Raises:
+            UserError: the card is unfilled, the weights aren't those that it describes, or the Hub refuses.
+        """
+        from ganhub.publish import publish, source_of
+
+        options: dict[str, Any] = {"private": private, "tag": tag, "variant": variant, "create_pr": create_pr}
+        return publish(source_of(self), repo, token=token, message=commit_message, dry_run=dry_run, **options)
 
     @property
     def num_classes(self) -> int:
@@ -215,32 +273,6 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"{folder}: no {hub.INDEX_FILE} here; expected a model folder with safetensors, "
             "as `python -m training export` writes it (pickles are never read)"
         ) from error
-
-
-def find_class(index: dict[str, Any], part: str, base: type[Network], folder: Path) -> type[Network]:
-    """The class of a component, from our own registry: ["ganhub.models.dcgan", "Generator"] names nothing else."""
-    entry = index.get(part)
-    library, name = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
-    prefix, _, arch = str(library).rpartition(".")
-    if prefix != "ganhub.models" or arch not in ARCHITECTURES or name != base.__name__:
-        raise UserError(
-            f"{folder / hub.INDEX_FILE}: {part} is {entry!r}, not a {base.__name__} of a family that this ganhub has "
-            f"({', '.join(ARCHITECTURES)}); update ganhub"
-        )
-    return getattr(ARCHITECTURES[arch], base.__name__)
-
-
-def check_class_names(index: dict[str, Any], generator: Generator, folder: Path) -> list[str] | None:
-    names = index.get("class_names")
-    if names is None:
-        return None
-    usable = isinstance(names, list) and all(isinstance(name, str) and NAME.fullmatch(name) for name in names)
-    if not usable or len(set(names)) != len(names) or len(names) != generator.config.num_classes:
-        raise UserError(
-            f"{folder / hub.INDEX_FILE}: class_names must name each of {generator.config.num_classes} classes, "
-            "no two alike, in one line of 1 to 100 characters"
-        )
-    return names
 
 
 def _convert(images: Tensor, output_type: str) -> list[Image.Image] | np.ndarray | Tensor:

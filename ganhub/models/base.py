@@ -13,6 +13,7 @@ loader (a missing weight is a warning, a missing file falls back to a pickle, an
 """
 
 import inspect
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -20,15 +21,15 @@ from typing import Any, ClassVar, Self, TypeVar
 import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ganhub import hub
 from ganhub.errors import UserError, first_line
-from ganhub.files import read_object
+from ganhub.layout import CONFIG_FILE, Wanted, weights_file
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+WEIGHTS_FILE = weights_file()
+ARCH_KEY = "_ganhub_arch"  # in config.json
 DTYPES = ("F16", "BF16", "F32", "I64")  # I64 counts batch norm's batches
 LATENTS = ("normal", "uniform")
 MAX_WIDTH = 4096  # channels of one layer; a config that asks for more is refused before any memory is taken
@@ -40,28 +41,65 @@ class GANModule(ModelMixin, ConfigMixin):
 
     config_name = CONFIG_FILE
 
+    part: ClassVar[str] = ""  # its folder in a model repo; "" for a network that lives in a folder of its own
+
     @classmethod
-    def from_pretrained(cls, folder: str | Path, subfolder: str = "", torch_dtype: torch.dtype = torch.float32) -> Self:
-        """Load from a local folder (`ganhub.hub.resolve` turns a name into one), in eval mode.
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        subfolder: str = "",
+        torch_dtype: torch.dtype = torch.float32,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        variant: str | None = None,
+        snapshot: int | None = None,
+    ) -> Self:
+        """Load this network, in eval mode; never runs code from a repo and never reads a pickle.
+
+        Called on `Generator` or `Discriminator` themselves (`ganhub.AutoGenerator`, `ganhub.AutoDiscriminator`), it
+        finds the family in the files.
 
         Args:
-            folder: where config.json and diffusion_pytorch_model.safetensors are.
-            subfolder: a folder inside it, e.g. "generator".
+            name: a folder with config.json and the weights; for generators and discriminators also all that
+                `GANPipeline.from_pretrained` takes, of which only this network is then fetched.
+            subfolder: a folder inside a local folder, e.g. "generator".
             torch_dtype: of the weights in memory, whatever it is in the file.
+            revision, token, cache_dir, local_files_only, variant, snapshot: as for `GANPipeline.from_pretrained`.
 
         Raises:
             UserError: a file is missing or damaged, a key is missing, unexpected or of another shape, the config is
                 not this class's, or a weight is not finite.
         """
-        folder = Path(folder, subfolder)
-        file = folder / WEIGHTS_FILE
-        model = check_weights(cls, read_config(folder, cls), folder)
+        folder = Path(name, subfolder)
+        if cls.part and not subfolder and not (folder / CONFIG_FILE).is_file():
+            wanted = Wanted((cls.part,), variant, snapshot, card=False)
+            folder = hub.locate(name, wanted, hub.Source(revision, token, cache_dir, local_files_only)) / cls.part
+        from ganhub.models.families import find_family  # which knows all families, and they know this module
+
+        family = find_family(folder, cls) if cls.part and not hasattr(cls, "arch") else cls
+        return family.load(folder, torch_dtype, variant)
+
+    @classmethod
+    def load(cls, folder: Path, torch_dtype: torch.dtype, variant: str | None = None) -> Self:
+        """Read the network in a local folder; `from_pretrained` says what it refuses."""
+        from ganhub.models.strict import check_weights, read_config  # which builds on this module
+
+        file = folder / weights_file(variant)
+        model = check_weights(cls, read_config(folder, cls), file)
         model.to_empty(device=torch.get_default_device())  # nothing is drawn: torch's random state stays as it is
         model.load_state_dict(load_file(file), strict=True)
         for key, value in model.state_dict().items():
             if not torch.isfinite(value).all():
                 raise UserError(f"{file}: {key} has NaN or infinite values; use another checkpoint")
         return nn.Module.to(model, torch_dtype).eval()
+
+    def to_json_string(self) -> str:
+        """As diffusers has it, and the family, so that the file alone says what to build."""
+        config = json.loads(super().to_json_string())
+        return json.dumps(config | ({ARCH_KEY: self.arch} if self.part else {}), indent=2, sort_keys=True) + "\n"
 
 
 Module = TypeVar("Module", bound=GANModule)
@@ -74,6 +112,7 @@ class Generator(GANModule):
     `latent_scale`.
     """
 
+    part: ClassVar[str] = "generator"
     arch: ClassVar[str]
     grows: ClassVar[bool] = False  # has it `grow_to` and `levels`, for progressive growing?
 
@@ -99,6 +138,7 @@ class Discriminator(GANModule):
     Its config always has `resolution`, `channels` and `num_classes` (0 when unconditional).
     """
 
+    part: ClassVar[str] = "discriminator"
     arch: ClassVar[str]
     grows: ClassVar[bool] = False
     autoencoder: ClassVar[bool] = False  # are the logits the negated error of reconstructing the images?
@@ -189,53 +229,6 @@ def check_arguments(cls: type[Network], chosen: Iterable[str], fixed: set[str]) 
         if name not in takes:
             hint = "it is a field of the recipe" if name in fixed else f"it takes {', '.join(takes)}"
             raise ValueError(f"arch {cls.arch}: the {cls.__name__.lower()} takes no {name}; {hint}")
-
-
-def read_config(folder: Path, cls: type[GANModule]) -> dict[str, Any]:
-    """The constructor arguments in `folder`/config.json, or a UserError that names what is wrong with them."""
-    file = folder / CONFIG_FILE
-    try:
-        config = read_object(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{folder}: no {CONFIG_FILE} here; expected a folder of `python -m training export`") from error
-    if config.get("_class_name", cls.__name__) != cls.__name__:
-        raise UserError(f"{file}: describes a {config['_class_name']}, not a {cls.__name__}")
-    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
-    if unknown := arguments.keys() - set(arguments_of(cls)):
-        raise UserError(f"{file}: {cls.__module__}.{cls.__name__} takes no {', '.join(sorted(unknown))}; update ganhub")
-    return arguments
-
-
-def check_weights(cls: type[Module], config: dict[str, Any], folder: Path) -> Module:
-    """Compare the header of the weights with a model on the meta device, which is returned: nothing is read yet."""
-    file = folder / WEIGHTS_FILE
-    if not file.is_file():
-        raise UserError(f"{folder}: no {WEIGHTS_FILE} here; ganhub reads safetensors only, never a pickle")
-    try:
-        with safe_open(file, framework="pt") as weights:
-            slices = {key: weights.get_slice(key) for key in weights.keys()}  # noqa: SIM118
-            found = {key: tuple(value.get_shape()) for key, value in slices.items()}
-            dtypes = {key: value.get_dtype() for key, value in slices.items()}
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{file}: damaged or cut short ({first_line(error)}); download or export it again") from error
-    try:
-        model = sketch(cls, config)
-    except ValueError as error:
-        raise UserError(f"{folder / CONFIG_FILE}: {first_line(error)}") from error
-    expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    for key, dtype in dtypes.items():
-        if dtype not in DTYPES:
-            raise UserError(f"{file}: {key} is stored as {dtype}; ganhub reads {', '.join(DTYPES)}")
-    for key, shape in expected.items():
-        if key not in found:
-            raise UserError(f"{file}: {key} is missing; config and weights belong to different models")
-        if found[key] != shape:
-            raise UserError(f"{file}: {key} is {found[key]}, the config asks for {shape}")
-    if extra := found.keys() - expected.keys():
-        raise UserError(
-            f"{file}: {min(extra)} is not part of this model; config and weights belong to different models"
-        )
-    return model
 
 
 def check_sizes(name: str, resolution: int, channels: int, num_classes: int, **widths: int) -> None:

@@ -62,7 +62,7 @@ class Generator(base.Generator):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         pixels = self.to_image(self.blocks(with_one_hot(self.noise(z), labels, self.config.num_classes))).tanh()
-        return pixels.view(len(z), self.config.channels, self.config.resolution, self.config.resolution)
+        return pixels.unflatten(1, (self.config.channels, self.config.resolution, self.config.resolution))
 
 
 class Discriminator(base.Discriminator):

@@ -63,9 +63,9 @@ def load_model(name: str) -> Model:
     Raises:
         UserError: as GANPipeline.from_pretrained.
     """
-    pipeline = GANPipeline.from_pretrained(name)
-    pipeline(num_images=16)  # what the page draws first
     folder = hub.resolve(name)
+    pipeline = GANPipeline.from_pretrained(folder)
+    pipeline(num_images=16)  # what the page draws first
     text = read_card(folder / "README.md")
     facts = describe(pipeline)
     return Model(short_name(name), pipeline, summarise(text) or facts, inline_pictures(text, folder).strip() or facts)

@@ -65,6 +65,7 @@ CSS = """
 #gallery .thumbnail-item { height: auto; min-height: 0; aspect-ratio: 1; border-radius: 6px; box-shadow: none; }
 #gallery .gallery-item { height: auto; min-height: 0; }
 #gallery .preview { background: var(--body-background-fill); }
+#card img { max-width: 100%; height: auto; }
 #card .md > p:first-child { color: var(--body-text-color-subdued); font-size: 0.9rem; }
 #status .wrap:has(.error) { display: none; }  /* the toast says what is wrong */
 footer .divider { display: none !important; }

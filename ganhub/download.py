@@ -1,0 +1,250 @@
+"""Hub ids to folders in the cache: asked for once, fetched file by file at one commit, verified, and patient.
+
+The client of huggingface_hub says who we are and where files are, and its cache keeps them; the transfer itself is
+here, because the client's accepts a body of the right size with wrong content, gives up at an error 503, and waits for
+hours where a rate limit asks so.
+"""
+
+import logging
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants, get_session, get_token, hf_hub_url, is_offline_mode
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, httpx, tqdm, validate_repo_id
+
+from ganhub import __version__
+from ganhub.errors import UserError, first_line
+from ganhub.explain import explain, innermost
+from ganhub.layout import Wanted, limit
+from ganhub.patience import ERRORS, DamagedError, GarbledError, Patience, ShortError, ask_briefly, brief, patiently
+from ganhub.store import REVISION, Blob, Commit, Store, make_commit
+
+PATIENCE_WITH_COPY = 2.0  # seconds of failures when a newer version is fetched and an older one would do
+SHOWN = 10 * 2**20  # bytes from which on a download has a progress bar
+TOKEN = re.compile(r"[!-~]*")
+DEFINITE = (401, 403, 404, 451)
+
+logger = logging.getLogger("ganhub")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where to look, and as whom."""
+
+    revision: str | None = None
+    token: str | bool | None = None
+    cache_dir: str | Path | None = None
+    local_files_only: bool = False
+
+
+def download(repo: str, wanted: Wanted, source: Source, fresh: bool = False) -> Path:
+    """The folder of a Hub repo at one commit, with all that is wanted in it.
+
+    A commit that is in the cache needs no request. A cached branch or tag is used when the Hub doesn't name its commit
+    at once (see `ganhub.patience.brief`); that is logged, and an answer that comes later is noted for the next call.
+
+    Args:
+        repo: Hub id.
+        wanted: what is needed of it.
+        source: where to look.
+        fresh: never settle for the copy in the cache.
+
+    Raises:
+        UserError: there is no such repo or revision, it isn't for this token, it lacks what is wanted, it is larger
+            than anything of ours, or it can't be fetched and there is no copy.
+    """
+    revision = source.revision or "main"
+    if not REVISION.fullmatch(revision):
+        raise UserError(f"{repo}: {revision!r} is no branch, tag or commit")
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise UserError(f"{repo}: not a Hub id ({first_line(error)})") from error
+    if not TOKEN.fullmatch(source.token if isinstance(source.token, str) else get_token() or ""):
+        raise UserError(f"{repo}: the Hub token has characters that none has; set HF_TOKEN or run `hf auth login`")
+    store = Store(repo, source.cache_dir)
+    try:
+        whole = None if fresh else store.copy(revision, wanted)
+        bare = replace(wanted, card=wanted.everything)  # loads as well as one with its card
+        copy = whole or (None if fresh else store.copy(revision, bare))
+        if source.local_files_only or is_offline_mode():
+            if copy is None:
+                raise UserError(f"{repo}: isn't whole in the cache, and the Hub may not be asked; load it once online")
+        elif copy is None:
+            copy = patient(store, wanted, source, revision)
+        elif whole is None or whole.id != revision:
+            copy = prompt(store, wanted, source, revision, copy, whole is not None)
+    except UserError:
+        raise
+    except ERRORS as error:
+        raise said(error, repo, revision) from error
+    return store.path(copy.id)
+
+
+def patient(store: Store, wanted: Wanted, source: Source, revision: str) -> Commit:
+    """Nothing usable is in the cache: the Hub's word, however long that takes within reason."""
+    patience = Patience()
+    commit = patiently(lambda timeout: ask(store.repo, source, timeout), patience)
+    fetch(store, commit, wanted, source, patience)
+    store.point(revision, commit.id)
+    return commit
+
+
+def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Commit, whole: bool) -> Commit:
+    """The Hub's word if it comes at once, else the copy; a copy that lacks its card (not `whole`) waits a little."""
+    get_session()  # before the clock starts
+
+    def late(commit: Commit) -> None:
+        if commit.id != copy.id == store.find(revision):
+            store.note_newer(revision, commit)
+
+    seconds = brief() if whole else PATIENCE_WITH_COPY
+    answer = ask_briefly(lambda: ask(store.repo, source), seconds, late)
+    if isinstance(answer, Exception) and is_definite(answer):
+        raise answer
+    newest = answer if isinstance(answer, Commit) else store.newer(revision)
+    reason = f"the Hub didn't answer within {seconds:g} s" if answer is None else "the Hub can't be asked"
+    if newest is not None and not (whole and newest.id == copy.id):
+        if newest is not answer:
+            logger.warning("%s: has a newer version, %s; fetching it", store.repo, newest.id[:7])
+        try:
+            fetch(store, newest, wanted, source, Patience(PATIENCE_WITH_COPY))
+            store.point(revision, newest.id)
+            return newest
+        except ERRORS as error:
+            if isinstance(error, UserError) or is_definite(error):
+                raise
+            reason = f"its version {newest.id[:7]} can't be fetched"
+    elif isinstance(answer, Commit):
+        return copy
+    logger.warning("%s: %s; using the copy of %s from the cache", store.repo, reason, copy.id[:7])
+    return copy
+
+
+def ask(repo: str, source: Source, timeout: float = 10.0) -> Commit:
+    """What the Hub has of a repo, in one request."""
+    api = HfApi(token=source.token, library_name="ganhub", library_version=__version__)
+    files: dict[str, tuple[Any, Any]] = {}
+    try:
+        info = api.model_info(repo, revision=source.revision, files_metadata=True, timeout=timeout)
+        for sibling in info.siblings or []:
+            lfs = sibling.lfs
+            files[sibling.rfilename] = (lfs.size, lfs.sha256) if lfs else (sibling.size, sibling.blob_id)
+        return make_commit(info.sha, files)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise GarbledError(f"{repo}: {first_line(error)}") from error
+
+
+def fetch(store: Store, commit: Commit, wanted: Wanted, source: Source, patience: Patience) -> None:
+    """Bring all that is wanted of a commit into the cache."""
+    names = wanted.choose(store.repo, commit.files)
+    for name in names:
+        size, most = commit.files[name].size, limit(name) or 0
+        if size > most:
+            raise UserError(f"{store.repo}: {name} has {size:,} bytes; ganhub reads at most {most:,} of such a file")
+    store.remember(commit)
+    for name in names:
+        if not store.intact(commit, name) and not store.reuse(commit, name):
+            fetch_file(store, commit, name, source, patience)
+
+
+def fetch_file(store: Store, commit: Commit, name: str, source: Source, patience: Patience) -> None:
+    """Bring one file into the cache; one that isn't as announced is fetched a second time, and then refused."""
+    blob = commit.files[name]
+    headers = build_hf_headers(token=source.token, library_name="ganhub", library_version=__version__)
+    url = hf_hub_url(store.repo, name, revision=commit.id)
+    for _ in range(2):
+        with store.aside(blob) as aside:
+            transfer = Transfer(url, headers, blob, aside, patience)
+            if patiently(transfer.run, patience) == blob.digest:
+                store.place(aside, commit, name)
+                return
+    raise DamagedError(f"{name} came twice with other content than the Hub announced")
+
+
+class Transfer:
+    """One body to one file, hashed on its way, and resumed where it broke off.
+
+    Args:
+        url: of the file.
+        headers: of the request, with the token.
+        blob: what the Hub announced; no byte more is accepted.
+        file: is written to.
+        patience: is told of every byte.
+    """
+
+    def __init__(self, url: str, headers: dict[str, str], blob: Blob, file: Path, patience: Patience):
+        self.url, self.blob, self.file, self.patience = url, blob, file, patience
+        self.headers = headers | {"Accept-Encoding": "identity"}
+        self._restart()
+
+    def _restart(self) -> None:
+        self.done, self.hasher = 0, self.blob.hasher()
+
+    def run(self, timeout: float) -> str:
+        """Fetch what is left; the digest of the whole, which no body has that is longer than announced."""
+        asked = {"Range": f"bytes={self.done}-"} if self.done else {}
+        with get_session().stream("GET", self.url, headers=self.headers | asked, timeout=timeout) as response:
+            hf_raise_for_status(response)
+            if response.status_code != 206 or not response.headers.get("Content-Range", "").startswith(
+                f"bytes {self.done}-"
+            ):
+                self._restart()
+            name, start = self.url.rpartition("/")[2], self.done
+            bar = tqdm(total=self.blob.size, initial=start, desc=name, unit="B", unit_scale=True, **self._quiet())
+            with bar, self.file.open("r+b" if start else "wb") as file:
+                file.seek(start)
+                for piece in response.iter_bytes():
+                    file.write(piece)
+                    self.hasher.update(piece)
+                    self.done += len(piece)
+                    self.patience.arrived(self.done - start)
+                    bar.update(len(piece))
+                    if self.done > self.blob.size:
+                        return "more than announced"
+        if self.done < self.blob.size:
+            raise ShortError(f"{name} ended after {self.done:,} of {self.blob.size:,} bytes")
+        return self.hasher.hexdigest()
+
+    def _quiet(self) -> dict[str, Any]:
+        return {"disable": True} if self.blob.size < SHOWN else {}
+
+
+def is_definite(error: BaseException) -> bool:
+    """Did the Hub itself say no?"""
+    response = getattr(innermost(error), "response", None)
+    return response is not None and response.status_code in DEFINITE
+
+
+def said(error: BaseException, repo: str, revision: str) -> UserError:
+    """The line for an error of loading."""
+    page = f"{constants.ENDPOINT}/{repo}"
+    login = "set HF_TOKEN or run `hf auth login`"
+    if isinstance(error, RevisionNotFoundError):
+        return UserError(f"{repo}: has no revision {revision!r} on the Hub")
+    if isinstance(error, GatedRepoError):
+        return UserError(f"{repo}: is gated; accept its terms at {page}, and {login} of an account that did")
+    if isinstance(error, RepositoryNotFoundError):
+        return UserError(f"{repo}: no such model on the Hub, or it is private and no valid token is set ({login})")
+    if isinstance(error, HfHubHTTPError) and error.response.status_code == 401:
+        return UserError(f"{repo}: the Hub doesn't accept this token; {login} with a valid one")
+    if isinstance(error, DamagedError):
+        return UserError(f"{repo}: {error}; try again, and tell its owner if it stays so")
+    if isinstance(error, httpx.ConnectError):
+        return UserError(f"{repo}: the Hub can't be reached and the model isn't in the cache; try again online")
+    if isinstance(error, OSError) and not isinstance(error, ConnectionError | HfHubHTTPError):
+        return UserError(
+            f"{repo}: the cache can't be written ({error.strerror or first_line(error)}); make room or set HF_HOME"
+        )
+    if isinstance(error, GarbledError):
+        return UserError(f"{repo}: what answered isn't the Hub (a proxy or a login page?); check the network")
+    return explain(error, repo)

@@ -1,0 +1,121 @@
+"""What a model repo may hold that ganhub reads, how large it may be, and which of it a reader wants.
+
+Whatever isn't named here is never fetched: no pickle, no code, no ONNX, no training state, no path out of the folder.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from ganhub.errors import UserError
+
+INDEX_FILE = "model_index.json"
+CONFIG_FILE = "config.json"
+TEXTS = (INDEX_FILE, "card.json", "metrics.json", "recipe.json", "README.md")
+PICTURES = ("samples.png", "curves.png", "memorisation.png")
+LOG_FILE = "training_log.jsonl"
+
+MAX_TEXT = 2**20  # bytes, as read_object takes
+MAX_PICTURE = 2**25
+MAX_WEIGHTS = 2_010_000_000  # bytes: models.base.MAX_PARAMETERS as float32, and the header
+VARIANT = re.compile(r"[a-z0-9_]{1,20}", re.ASCII)
+PART = re.compile(
+    r"(?:snapshots/\d{9}/)?(?:generator|discriminator)/"
+    r"(?:(config\.json)|diffusion_pytorch_model(?:\.[a-z0-9_]{1,20})?\.safetensors)",
+    re.ASCII,
+)
+SNAPSHOT = re.compile(r"snapshots/(\d{9})/model_index\.json", re.ASCII)
+
+
+def weights_file(variant: str | None = None) -> str:
+    """The name of the weights, as diffusers spells it: diffusion_pytorch_model[.VARIANT].safetensors.
+
+    Raises:
+        UserError: no variant is called that.
+    """
+    if variant is None:
+        return "diffusion_pytorch_model.safetensors"
+    if not isinstance(variant, str) or not VARIANT.fullmatch(variant):
+        raise UserError(f"variant must be a short name such as fp16, got {variant!r}")
+    return f"diffusion_pytorch_model.{variant}.safetensors"
+
+
+def limit(path: str) -> int | None:
+    """The largest size in bytes that a file of a model repo may have; None for a file that is not read at all."""
+    if path in TEXTS or SNAPSHOT.fullmatch(path):
+        return MAX_TEXT
+    if path in PICTURES or path == LOG_FILE:
+        return MAX_PICTURE
+    part = PART.fullmatch(path)
+    return part and (MAX_TEXT if part[1] else MAX_WEIGHTS)
+
+
+def snapshot_folder(images: int) -> str:
+    """Where a model repo keeps the generator as it was after so many real images.
+
+    Raises:
+        UserError: it can't be a number of images.
+    """
+    if isinstance(images, bool) or not isinstance(images, int) or not 0 <= images < 10**9:
+        raise UserError(f"snapshot must be the number of real images shown, such as 120000, got {images!r}")
+    return f"snapshots/{images:09d}"
+
+
+def snapshots_in(files: Collection[str]) -> list[int]:
+    """The snapshots among the files of a repo, oldest first."""
+    return sorted(int(found[1]) for path in files if (found := SNAPSHOT.fullmatch(path)))
+
+
+def split_names(names: Any) -> Any:
+    """The class names of a model_index.json as a list: standalone files have them one a line, see ganhub.standalone."""
+    return names.split("\n") if isinstance(names, str) else names
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What one call needs of a model repo."""
+
+    parts: tuple[str, ...] = ("generator",)
+    """Networks whose weights are read."""
+    variant: str | None = None
+    """Which weights, such as "fp16"; None for the plain ones."""
+    snapshot: int | None = None
+    """Real images shown; None for the finished model."""
+    card: bool = True
+    """The card, its pictures and what it was made of too."""
+    everything: bool = False
+    """All that this module knows of, for a copy of the whole repo."""
+
+    def required(self) -> list[str]:
+        """The files without which nothing can be loaded."""
+        folder = "" if self.snapshot is None else snapshot_folder(self.snapshot) + "/"
+        names = [f"{folder}{part}/{name}" for part in self.parts for name in (CONFIG_FILE, weights_file(self.variant))]
+        return [folder + INDEX_FILE, *names]
+
+    def choose(self, repo: str, files: Collection[str]) -> list[str]:
+        """The wanted ones among the files of a repo.
+
+        Raises:
+            UserError: a required one isn't there.
+        """
+        required = self.required()
+        if self.snapshot is not None and self.snapshot not in snapshots_in(files):
+            known = ", ".join(map(str, snapshots_in(files))) or "none"
+            raise UserError(f"{repo}: has no snapshot {self.snapshot}; its snapshots: {known}")
+        for name in required:
+            if name not in files:
+                raise UserError(f"{repo}: has no {name}{self._hint(name, files)}")
+        extra = [*TEXTS, *PICTURES] if self.card and self.snapshot is None else []
+        chosen = list(files) if self.everything else [*required, *(name for name in extra if name in files)]
+        return list(dict.fromkeys(chosen))
+
+    def _hint(self, name: str, files: Collection[str]) -> str:
+        folder, _, file = name.rpartition("/")
+        if file == INDEX_FILE:
+            return "; it is no model folder of ganhub (`python -m training publish` makes one)"
+        if self.variant and f"{folder}/{weights_file()}" in files:
+            return f"; leave out the variant {self.variant}"
+        if folder == "discriminator":
+            return "; it was published without its discriminator"
+        return "; ganhub reads safetensors only, never a pickle"

@@ -1,0 +1,284 @@
+"""Downloads from a Hub that fails in every way: what comes is right, or one line, or the copy in the cache."""
+
+import copy
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from huggingface_hub import HfApi, constants, scan_cache_dir, snapshot_download
+
+from ganhub import GANPipeline, UserError
+from ganhub.hub import resolve
+from ganhub.patience import Patience
+
+WEIGHTS = "/cdn/"
+NEEDED = "/resolve/|/cdn/"
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def wait_long(monkeypatch):
+    """For tests of what the Hub says, on a machine that may be slow."""
+    monkeypatch.setenv("GANHUB_PATIENCE", "30")
+
+
+def pixels(name, **options):
+    return [image.tobytes() for image in GANPipeline.from_pretrained(name, **options)(4).images]
+
+
+def settled(hub):
+    """The stand-in writes a request down after it has answered it."""
+    time.sleep(0.1)
+    return hub
+
+
+def new_version(repo, pipe, folder):
+    """Another bias in the weights: other pixels, same size."""
+    generator = copy.deepcopy(pipe.generator)
+    generator.to_image.bias.data.add_(0.5)
+    generator.save_pretrained(folder / "edited")
+    path = "generator/diffusion_pytorch_model.safetensors"
+    api = HfApi()
+    api.upload_file(repo_id=repo, path_in_repo=path, path_or_fileobj=folder / "edited" / path.rpartition("/")[2])
+    return api.repo_info(repo).sha
+
+
+@pytest.mark.parametrize(
+    "match, fault",
+    [
+        ("/api/models", {"status": 503, "times": 2}),
+        ("/api/models", {"status": 429, "times": 1, "headers": {"Retry-After": "1"}}),
+        ("/api/models", {"kind": "html"}),
+        ("/api/models", {"kind": "drop"}),
+        (NEEDED, {"status": 500, "times": 3}),
+        (NEEDED, {"status": 503, "times": 1, "skip": 2}),
+        (NEEDED, {"status": 429, "times": 1, "headers": {"Retry-After": "1"}}),
+        (WEIGHTS, {"kind": "drop", "after": 0}),
+        (WEIGHTS, {"kind": "drop", "after": 700}),
+        (WEIGHTS, {"kind": "drop", "after": 4321}),
+        (WEIGHTS, {"kind": "truncate", "after": 1234}),
+        (WEIGHTS, {"kind": "corrupt"}),
+        (WEIGHTS, {"kind": "html"}),
+        ("config.json", {"kind": "corrupt"}),
+        ("model_index.json", {"kind": "truncate", "after": 20}),
+        (WEIGHTS, {"kind": "delay", "seconds": 0.5}),
+    ],
+)
+def test_a_fault_that_passes_is_borne(hub, repo, model, cache, match, fault):
+    hub.fault(match, **fault)
+    assert pixels(repo, cache_dir=cache) == pixels(model)
+    assert any(request["fault"] for request in hub.requests)
+
+
+@pytest.mark.parametrize(
+    "match, fault, words",
+    [
+        ("/api/models", {"status": 503}, r"in trouble \(status 503\)"),
+        ("/api/models", {"kind": "html"}, "what answered isn't the Hub"),
+        ("/api/models", {"status": 429, "headers": {"Retry-After": "3600"}}, "rate limit is reached; .* 60 minutes"),
+        ("/api/models", {"status": 401, "body": {"error": "Invalid credentials"}}, "hf auth login"),
+        (NEEDED, {"status": 429, "headers": {"Retry-After": "3600"}}, "rate limit is reached"),
+        (NEEDED, {"status": 403, "body": {"error": "no"}}, "may not do that"),
+        (WEIGHTS, {"kind": "corrupt"}, "came twice with other content than the Hub announced"),
+        (WEIGHTS, {"kind": "html"}, "came twice|ended after|can't be reached"),
+    ],
+)
+def test_a_fault_that_stays_is_one_line_in_a_short_time(hub, repo, model, cache, match, fault, words, monkeypatch):
+    monkeypatch.setattr("ganhub.patience.PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(Patience.__init__, "__defaults__", (0.5,))
+    hub.fault(match, times=1000, **fault)
+    start = time.monotonic()
+    with pytest.raises(UserError, match=words) as caught:
+        GANPipeline.from_pretrained(repo, cache_dir=cache)
+    assert "\n" not in str(caught.value) and repo in str(caught.value) and time.monotonic() - start < 5
+    hub.faults.clear()
+    assert pixels(repo, cache_dir=cache) == pixels(model)
+
+
+def test_the_default_patience_ends(monkeypatch):
+    """Counted, not slept."""
+    slept = []
+    monkeypatch.setattr("ganhub.patience.time.sleep", slept.append)
+    patience = Patience()
+    with pytest.raises(ConnectionError):
+        while True:
+            patience.pause(ConnectionError("x"))
+    assert 5 <= sum(slept) <= 20
+
+
+def test_a_drop_goes_on_where_it_broke_off(hub, repo, cache):
+    hub.fault(WEIGHTS, kind="drop", after=4321)
+    GANPipeline.from_pretrained(repo, cache_dir=cache)
+    assert [request["range"] for request in settled(hub).log(WEIGHTS)] == [None, "bytes=4321-"]
+
+
+def test_only_what_is_needed_is_fetched_in_few_requests(hub, repo, cache):
+    settled(hub).requests.clear()
+    GANPipeline.from_pretrained(repo, cache_dir=cache)
+    paths = [request["path"] for request in settled(hub).log("GET|HEAD")]
+    assert sum("/resolve/" in path for path in paths) == 3 and sum("/api/" in path for path in paths) == 1
+    assert not any(word in path for path in paths for word in ("discriminator", "README"))
+    settled(hub).requests.clear()
+    assert (resolve(repo, cache_dir=cache) / "README.md").read_text().endswith("# a card\n")
+    assert sum("/resolve/" in request["path"] for request in settled(hub).requests) == 1
+
+
+def test_a_cached_commit_needs_no_request(hub, repo, model, cache):
+    commit = HfApi().repo_info(repo).sha
+    pixels(repo, cache_dir=cache, revision=commit)
+    settled(hub).requests.clear()
+    assert pixels(repo, cache_dir=cache, revision=commit) == pixels(model)
+    assert pixels(repo, cache_dir=cache, revision=commit, local_files_only=True) == pixels(model)
+    assert settled(hub).requests == []
+
+
+@pytest.mark.parametrize("way", ["argument", "environment"])
+def test_offline_asks_nobody(hub, repo, model, cache, way, monkeypatch):
+    options = {"cache_dir": cache, "local_files_only": way == "argument"}
+    if way == "environment":
+        pixels(repo, cache_dir=cache)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    else:
+        with pytest.raises(UserError, match="isn't whole in the cache"):
+            pixels(repo, **options)
+        pixels(repo, cache_dir=cache)
+    settled(hub).requests.clear()
+    assert pixels(repo, **options) == pixels(model)
+    with pytest.raises(UserError, match="isn't whole in the cache"):
+        GANPipeline.from_pretrained(repo, discriminator=True, **options)
+    assert settled(hub).requests == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "delay", "seconds": 5},
+        {"status": 503},
+        {"status": 429, "headers": {"Retry-After": "3600"}},
+        {"kind": "html"},
+        {"kind": "drop"},
+    ],
+)
+def test_the_copy_serves_at_once_and_that_is_said(hub, repo, model, cache, fault, caplog):
+    pixels(repo, cache_dir=cache)
+    commit = HfApi().repo_info(repo).sha
+    hub.fault(".*", times=1000, **fault)
+    start = time.monotonic()
+    with caplog.at_level(logging.WARNING, "ganhub"):
+        assert pixels(repo, cache_dir=cache) == pixels(model)
+    assert time.monotonic() - start < 2
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "ganhub"]
+    assert line.startswith(f"{repo}: the Hub ") and line.endswith(f"; using the copy of {commit[:7]} from the cache")
+    if fault.get("kind") == "delay":
+        assert "didn't answer within 0.1 s" in line
+
+
+def test_a_new_version_is_fetched_when_the_hub_says_so(repo, pipe, cache, wait_long):
+    old = pixels(repo, cache_dir=cache)
+    commit = new_version(repo, pipe, cache.parent)
+    new = pixels(repo, cache_dir=cache)
+    times = {file: file.stat().st_mtime_ns for file in cache.rglob("*")}
+    assert pixels(repo, cache_dir=cache) == new
+    assert times == {file: file.stat().st_mtime_ns for file in cache.rglob("*")}, "a warm load writes nothing"
+    assert new != old and resolve(repo, cache_dir=cache).name == commit
+
+
+def test_a_late_answer_is_known_the_next_time(hub, repo, pipe, cache, caplog):
+    old = pixels(repo, cache_dir=cache)
+    commit = new_version(repo, pipe, cache.parent)
+    hub.fault("/api/models", kind="delay", seconds=0.4, times=1)
+    assert pixels(repo, cache_dir=cache) == old
+    note = cache / f"models--{repo.replace('/', '--')}" / "ganhub" / "newer" / "main"
+    deadline = time.monotonic() + 10
+    while not note.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    hub.fault("/api/models", kind="delay", seconds=5, times=1)
+    with caplog.at_level(logging.WARNING, "ganhub"):
+        assert pixels(repo, cache_dir=cache) != old
+    assert f"{repo}: has a newer version, {commit[:7]}; fetching it" in caplog.text
+
+
+def test_a_newer_version_that_cant_be_fetched_leaves_the_copy(hub, repo, pipe, cache, wait_long, monkeypatch, caplog):
+    monkeypatch.setattr("ganhub.download.PATIENCE_WITH_COPY", 0.1)
+    old = pixels(repo, cache_dir=cache)
+    commit = new_version(repo, pipe, cache.parent)
+    hub.fault(WEIGHTS, status=503, times=1000)
+    with caplog.at_level(logging.WARNING, "ganhub"):
+        assert pixels(repo, cache_dir=cache) == old
+    assert f"its version {commit[:7]} can't be fetched" in caplog.text
+    hub.faults.clear()
+    assert pixels(repo, cache_dir=cache) != old
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "nan"])
+def test_a_patience_that_is_no_number(repo, cache, text, monkeypatch):
+    GANPipeline.from_pretrained(repo, cache_dir=cache)
+    monkeypatch.setenv("GANHUB_PATIENCE", text)
+    with pytest.raises(UserError, match=f"GANHUB_PATIENCE={text}: must be a number of seconds"):
+        GANPipeline.from_pretrained(repo, cache_dir=cache)
+
+
+def test_what_rotted_in_the_cache_is_fetched_again(hub, repo, model, cache):
+    folder = resolve(repo, cache_dir=cache)
+    weights = folder / "generator" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.resolve().write_bytes(data)
+    with pytest.raises(UserError, match="isn't whole in the cache"):
+        pixels(repo, cache_dir=cache, local_files_only=True)
+    assert pixels(repo, cache_dir=cache) == pixels(model)
+
+
+def test_refusals_are_definite_even_with_a_copy(hub, repo, cache, wait_long):
+    pixels(repo, cache_dir=cache)
+    settings = HfApi()
+    settings.update_repo_settings(repo, private=True)
+    with pytest.raises(UserError, match="the Hub doesn't accept this token; .*hf auth login"):
+        pixels(repo, cache_dir=cache, token="hf_nobody")
+    with pytest.raises(UserError, match=f"{repo}: no such model on the Hub, or it is private .*HF_TOKEN"):
+        pixels(repo, cache_dir=cache, token=False)
+    assert pixels(repo, cache_dir=cache, token="hf_alice_read")
+
+
+def test_a_gated_repo_says_where_its_terms_are(hub, repo, cache):
+    HfApi().update_repo_settings(repo, gated="auto")
+    with pytest.raises(UserError, match=f"{repo}: is gated; accept its terms at http.*/{repo}, and set HF_TOKEN"):
+        pixels(repo, cache_dir=cache, token="hf_bob_write")
+
+
+@pytest.mark.parametrize("token", ["hf_a b", "hf_\u00e9", "hf_x\n"])
+def test_a_token_that_can_be_none_is_not_repeated(repo, cache, token):
+    with pytest.raises(UserError, match="the Hub token has characters that none has") as caught:
+        pixels(repo, cache_dir=cache, token=token)
+    assert token not in str(caught.value)
+
+
+def test_what_hf_fetched_loads_without_asking_and_hf_finds_what_we_fetched(hub, repo, model, cache):
+    snapshot_download(repo, cache_dir=cache / "theirs")
+    folder = resolve(repo, cache_dir=cache / "ours", discriminator=True)
+    settled(hub).requests.clear()
+    assert pixels(repo, cache_dir=cache / "theirs", local_files_only=True) == pixels(model)
+    assert snapshot_download(repo, cache_dir=cache / "ours", local_files_only=True) == str(folder)
+    assert settled(hub).requests == [] and not scan_cache_dir(cache / "ours").warnings
+
+
+def test_many_at_once_share_one_cache(repo, model, cache):
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: resolve(repo, cache_dir=cache), range(8)))
+    assert len(set(folders)) == 1 and pixels(repo, cache_dir=cache, local_files_only=True) == pixels(model)
+    assert not list(cache.rglob("*.incomplete")) and not list(cache.glob("*/ganhub/.*"))
+
+
+def test_a_model_without_its_card_serves_while_the_hub_is_away_and_gets_it_afterwards(hub, repo, cache, caplog):
+    pixels(repo, cache_dir=cache)
+    hub.fault(".*", status=503, times=1000)
+    with caplog.at_level(logging.WARNING, "ganhub"):
+        folder = resolve(repo, cache_dir=cache)
+    assert not (folder / "README.md").exists() and "from the cache" in caplog.text
+    hub.faults.clear()
+    assert (resolve(repo, cache_dir=cache) / "README.md").is_file()
