@@ -11,13 +11,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from ganhub.errors import UserError
 from training.presets import PRESETS
 from training.recipe import Recipe, name_value
+
+if TYPE_CHECKING:
+    from training.backup import Backup
 
 
 def pairs_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
@@ -55,6 +58,15 @@ class Train:
     """Where the run lives: recipe.json, log.jsonl, samples/, tensorboard/, checkpoints/."""
     resume: bool = False
     """Go on from the newest checkpoint in --run-dir, bit for bit."""
+    resume_from: str = ""
+    """Go on from the run that --push-every put on the Hub, hub://user/name or hub://user/name@revision, in a new
+    --run-dir, bit for bit."""
+    push_every: float = 0.0
+    """Upload the newest checkpoint to --repo every so many kimg, in the background; 0 uploads none."""
+    repo: str = ""
+    """Hub id of the model repo for --push-every, user/name; its folder training/ holds the run."""
+    private: bool = False
+    """Create --repo private."""
 
 
 def parse(command: type, name: str, arguments: list[str], **default: Any) -> Any:
@@ -80,17 +92,50 @@ def train(arguments: list[str]) -> None:
     from training.signals import Interrupted
     from training.trainer import train as run
 
+    backup = make_backup(options)
+    if options.resume_from:
+        from training.restore import restore
+
+        options.recipe.check()
+        restore(options.resume_from, options.run_dir)
     try:
-        run(options.recipe, options.run_dir, options.resume)
+        run(options.recipe, options.run_dir, options.resume or bool(options.resume_from), backup)
     except Interrupted as stop:
-        again = shlex.join(
-            ["python", "-m", "training", "train", name, *rest, *([] if options.resume else ["--resume"])]
-        )
-        print(f"{stop}; saved. Go on with: {again}", file=sys.stderr)
+        print(f"{stop}; saved. Go on with: {again(name, rest)}", file=sys.stderr)
+        if backup and backup.report:
+            print(backup.report, file=sys.stderr)
         sys.exit(128 + stop.signum)
     print(
         f"{options.run_dir}: done. Make a model folder with: python -m training export {options.run_dir} --out FOLDER"
     )
+    if backup and backup.report:
+        print(backup.report)
+
+
+def make_backup(options: Train) -> "Backup | None":
+    """What --push-every asks for.
+
+    Raises:
+        UserError: the options about the Hub don't fit each other.
+    """
+    if options.resume and options.resume_from:
+        raise UserError("--resume goes on in --run-dir, --resume-from fetches a run into a new one; give one of them")
+    if bool(options.push_every) != bool(options.repo) or (options.private and not options.repo):
+        raise UserError("--push-every KIMG and --repo user/name (and --private) go together; give both or none")
+    if not options.push_every:
+        return None
+    from training.backup import Backup
+
+    return Backup(options.repo, options.push_every, options.private)
+
+
+def again(name: str, words: list[str]) -> str:
+    """The command that goes on in the run's folder."""
+    kept: list[str] = []
+    for word, before in zip(words, ["", *words]):
+        if word.partition("=")[0].replace("_", "-") != "--resume-from" and before.replace("_", "-") != "--resume-from":
+            kept.append(word)
+    return shlex.join(["python", "-m", "training", "train", name, *kept, *([] if "--resume" in kept else ["--resume"])])
 
 
 def prepare(arguments: list[str]) -> None:
@@ -108,6 +153,36 @@ def export(arguments: list[str]) -> None:
 
     folder = command.run(parse(command.Export, "export", arguments))
     print(f"{folder}: written. Measure it with: python -m training evaluate {folder} --data DATA")
+
+
+def onnx(arguments: list[str]) -> None:
+    from training import onnx_export
+
+    file, difference = onnx_export.run(parse(onnx_export.Onnx, "onnx", arguments))
+    print(f"{file}: written; pixels differ by at most {difference:.1g} from PyTorch's, on 16 seeds")
+
+
+def publish(arguments: list[str]) -> None:
+    from training import publish as command
+
+    options = parse(command.Publish, "publish", arguments)
+    print(command.run(options, lambda plan: print(plan.table())).outcome())
+
+
+def push_data(arguments: list[str]) -> None:
+    from training import push_data as command
+
+    options = parse(command.PushData, "push-data", arguments)
+    pushed = command.run(options)
+    print(pushed.table())
+    print(f"{pushed.address}: {'nothing was uploaded yet' if options.dry_run else 'this data set'}")
+
+
+def convert(arguments: list[str]) -> None:
+    from training import convert as command
+
+    folder = command.run(parse(command.Convert, "convert", arguments))
+    print(f"{folder}: written. Compare {folder}/samples.png with the original's pictures")
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -154,7 +229,11 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "prepare": (prepare, "crop, find faces, resize: make a folder of pictures that --data takes"),
     "train": (train, "train a GAN: python -m training train PRESET --data DATA --run-dir DIR"),
     "export": (export, "turn a run into a model folder with its card"),
+    "push-data": (push_data, "publish a folder of pictures or a synthetic set as a Hub data set"),
+    "convert": (convert, "turn foreign DCGAN weights into a model folder"),
+    "onnx": (onnx, "write the generator of a model as ONNX, checked: python -m training onnx FOLDER"),
     "evaluate": (evaluate, "measure a model folder against real pictures"),
+    "publish": (publish, "put a run or a model folder on the Hub: python -m training publish RUN --repo user/name"),
     "extractor": (extractor, "train the feature network or classifier that the metrics use"),
     "modes": (modes, "count the modes that a generator has found on a toy data set"),
     "probe": (probe, "how much a discriminator knows of classes: a linear classifier on its features"),
@@ -165,6 +244,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
 
 def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "2")  # else it retries by itself for minutes
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     name, *arguments = sys.argv[1:] or ["--help"]
     if name not in COMMANDS:

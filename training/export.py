@@ -10,19 +10,39 @@ from typing import Annotated, Any, Literal
 import tyro
 from safetensors import SafetensorError
 
-from ganhub.card import Facts, save_facts, write_card
+from ganhub.card import CURVES_FILE, LOG_FILE, SAMPLES_FILE, UNSAID, Facts, save_facts, write_card
 from ganhub.errors import UserError, first_line
 from training.about import About, of_preset
+from training.energy import power
+from training.extras import Extras, add_extras
 from training.presets import PRESETS
 from training.recipe import Recipe, data_name, name_value
 
-SAMPLES_FILE = "samples.png"
-TRAINING_LOG_FILE = "training_log.jsonl"
-UNSAID = "not stated by the author."
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What only a person can say for a card; left out, the texts of a named preset on its own data stand."""
+
+    summary: str = ""
+    """One sentence for the card."""
+    license: str = ""
+    """Licence of the weights, as the Hub spells it: mit, cc-by-4.0, other, ..."""
+    license_name: str = ""
+    """What to call the licence where that is "other"."""
+    license_link: str = ""
+    """Where the licence can be read where it is "other"."""
+    data_citation: str = ""
+    """Name and citation of the data set."""
+    data_terms: str = ""
+    """Under which terms the data may be used."""
+    limits: str = ""
+    """What the model can't do."""
+    bias: str = ""
+    """Whom or what the data shows too often, too seldom or unfairly."""
 
 
 @dataclass(frozen=True)
-class Export:
+class Export(Said, Extras):
     """Write the model folder of a run: weights, recipe, log, sample sheet and card."""
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -37,16 +57,6 @@ class Export:
     """Replace a model folder that is already there."""
     name: str = ""
     """What the card tells people to load; the folder's name when left out."""
-    summary: str = ""
-    """One sentence for the card; named presets have one."""
-    license: str = ""
-    """Licence of the weights."""
-    data_citation: str = ""
-    """Name and citation of the data set."""
-    data_terms: str = ""
-    """Under which terms the data may be used."""
-    limits: str = ""
-    """What the model can't do."""
 
 
 def run(options: Export) -> Path:
@@ -76,9 +86,10 @@ def run(options: Export) -> Path:
 
 def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> None:
     from ganhub.pipeline import GANPipeline
-    from training import checkpoint
+    from training import checkpoint, curves
     from training.growing import check_grown
-    from training.runlog import LOG_FILE, read_log, sample_sheet
+    from training.runlog import LOG_FILE as RUN_LOG
+    from training.runlog import read_log, sample_sheet
 
     record = checkpoint.read_record(folder)
     kimg = record["clock"]["images"] / 1000
@@ -89,10 +100,13 @@ def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> Non
         generator, discriminator = generator.half(), discriminator.half()
     GANPipeline(generator, discriminator, names).save_pretrained(out)
     portable(recipe).save(out / "recipe.json")
-    log = [line for line in read_log(options.run / LOG_FILE) if line["kimg"] <= kimg]
-    (out / TRAINING_LOG_FILE).write_text("".join(json.dumps(line) + "\n" for line in log))
+    log = [line for line in read_log(options.run / RUN_LOG) if line["kimg"] <= kimg]
+    (out / LOG_FILE).write_text("".join(json.dumps(line) + "\n" for line in log))
     sample_sheet(GANPipeline.from_pretrained(out).generator, data=recipe.data).save(out / SAMPLES_FILE)
-    save_facts(facts(recipe, options, record, log), out)
+    add_extras(out, options, options.name or options.out.resolve().name)
+    curves.draw(log, out / CURVES_FILE)
+    processes = len(list(folder.glob("rng-*.safetensors")))
+    save_facts(facts(recipe, options, record, log, processes), out)
     write_card(out)
     for file in out.rglob("*.safetensors"):
         file.chmod(0o644)  # safetensors makes them private, which a shared folder or a Space can't serve
@@ -103,9 +117,11 @@ def portable(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, data=data_name(recipe.data))
 
 
-def facts(recipe: Recipe, options: Export, record: dict[str, Any], log: list[dict[str, float]]) -> Facts:
-    data = data_name(recipe.data)
-    about = About(f"A small GAN trained on {data}.", f"{data}.", UNSAID, UNSAID, license="other")
+def facts(
+    recipe: Recipe, options: Export, record: dict[str, Any], log: list[dict[str, float]], processes: int = 1
+) -> Facts:
+    data, hardware = data_name(recipe.data), record["environment"]["device"]
+    about = About(f"A small GAN trained on {data}.", f"{data}.", UNSAID, UNSAID, license="")
     known = of_preset(recipe)
     if known and data in known.data_names and recipe.classes == PRESETS[recipe.name].classes:
         about = known
@@ -113,17 +129,22 @@ def facts(recipe: Recipe, options: Export, record: dict[str, Any], log: list[dic
         name=options.name or options.out.resolve().name,
         summary=options.summary or about.summary,
         license=options.license or about.license,
+        license_name=options.license_name or ("" if options.license else about.license_name),
+        license_link=options.license_link or ("" if options.license else about.license_link),
         data=options.data_citation or about.data,
         data_terms=options.data_terms or about.data_terms,
         data_id=about.data_id,
         data_digest=record["data_digest"],
         limits=options.limits or about.limits,
+        bias=options.bias or about.bias,
+        show_data=about.show_data and not options.data_terms,
         measured=about.measured,
         command=command(recipe),
         kimg=record["clock"]["images"] / 1000,
-        minutes=round(minutes(log), 1),
-        hardware=record["environment"]["device"],
+        minutes=round(minutes(log), 3),
+        hardware=hardware,
         versions=record["environment"]["versions"],
+        **dataclasses.asdict(power(hardware, processes)),
     )
 
 

@@ -3,15 +3,18 @@
 import dataclasses
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from ganhub import GANPipeline, UserError
+from ganhub.card import unfilled
 from training import checkpoint
-from training.presets import PRESETS
 from training.export import Export, command, minutes, run
+from training.presets import PRESETS
 from training.recipe import Recipe
 from training.trainer import train
 
@@ -45,13 +48,28 @@ def test_the_folder_is_complete_and_names_no_path_of_this_machine(finished, tmp_
     parts = {f"{part}/{file}" for part in ("generator", "discriminator") for file in ("config.json",)}
     weights = {f"{part}/diffusion_pytorch_model.safetensors" for part in ("generator", "discriminator")}
     texts = {"README.md", "card.json", "model_index.json", "recipe.json", "training_log.jsonl"}
-    assert names == parts | weights | texts | {"samples.png"}
+    assert names == parts | weights | texts | {"samples.png", "curves.png"}
     for name in texts | parts:
         assert str(picture_folder.parent) not in (out / name).read_text()
     assert Recipe.load(out / "recipe.json").data == picture_folder.name
     card = (out / "README.md").read_text()
     assert "# tiny\n" in card and "Not measured yet" in card and 'from_pretrained("tiny")' in card
     assert len((out / "training_log.jsonl").read_text().splitlines()) == 6
+
+
+def test_the_card_s_code_runs_and_the_card_says_what_is_missing(finished, tmp_path):
+    out = run(Export(finished[0], tmp_path / "tiny"))
+    text = (out / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    check = "\nassert len(images) == 16 and images[0].size == (16, 16)"
+    subprocess.run([sys.executable, "-c", code + check], check=True, cwd=tmp_path)
+    assert "](curves.png)" in text and " 0 minutes" not in text and "CPU core" in text
+    missing = " ".join(unfilled(out))
+    for part in ("licence", "terms of the data", "limits", "bias", "metrics"):
+        assert part in missing
+    said = {"license": "cc0-1.0", "data_terms": "drawn here", "limits": "two levels", "bias": "none"}
+    run(Export(finished[0], out, force=True, **said))
+    assert [phrase.split()[0] for phrase in unfilled(out)] == ["metrics"]
 
 
 def test_an_older_checkpoint_can_be_taken(finished, tmp_path):

@@ -1,0 +1,167 @@
+"""A model folder to the Hub: checked as a stranger would meet it, its card naming the repo, in one commit."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from ganhub.card import rename, unfilled
+from ganhub.differences import Pushed, local_files
+from ganhub.errors import UserError, first_line
+from ganhub.hub import INDEX_FILE, locate
+from ganhub.layout import Wanted, weights_file
+from ganhub.models.base import WEIGHTS_FILE, Generator
+from ganhub.pipeline import GANPipeline
+from ganhub.push import push
+
+VARIANTS = {"fp16": torch.float16}
+PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
+TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml")
+HOMES = r"/home/[\w.-]+|/Users/[\w.-]+|/root|/tmp|/var/folders|/private/var|[A-Za-z]:\\+Users"  # where people work
+
+
+def publish(
+    folder: Path,
+    repo: str,
+    *,
+    private: bool | None = None,
+    tag: str | None = None,
+    variant: str | None = None,
+    create_pr: bool = False,
+    token: str | None = None,
+    message: str | None = None,
+    dry_run: bool = False,
+    show: Callable[[Pushed], None] | None = None,
+    finish: Callable[[Path], None] | None = None,
+) -> Pushed:
+    """Publish a model folder; it isn't changed, a copy with the repo's name in its card is uploaded.
+
+    Args:
+        folder: as `python -m training export` writes it.
+        repo: Hub id, "user/name".
+        variant: "fp16" puts weights of half precision beside the plain ones.
+        finish: changes the copy before it is checked: adds files, say.
+        private, tag, create_pr, token, message, dry_run, show: see `ganhub.push.push`, which also says what is deleted.
+
+    Raises:
+        UserError: the card is unfilled, the model isn't one that ganhub loads, it holds a pickle or names a path of
+            this machine, or the Hub refuses; nothing is changed on the Hub then.
+    """
+    if variant not in (None, *VARIANTS):
+        raise UserError(f"--variant {variant}: not a variant; known: {', '.join(VARIANTS)}")
+    if not (folder / INDEX_FILE).is_file():
+        raise UserError(f"{folder}: no {INDEX_FILE} here; give a model folder, as `python -m training export` makes it")
+    with staged(folder) as copy:
+        try:
+            if finish:
+                finish(copy)
+            if missing := unfilled(copy):
+                raise UserError(f"the card isn't filled, so nothing was published; missing: {'; '.join(missing)}")
+            if variant:
+                add_variant(copy, variant)
+            rename(copy, repo)  # after all that the card mentions is there
+            check(copy)
+        except UserError as error:  # the copy means nothing to whoever reads this
+            raise UserError(str(error).replace(str(copy), str(folder))) from error
+        options: dict[str, Any] = {"private": private, "tag": tag, "create_pr": create_pr, "token": token}
+        return push(copy, repo, message=message, dry_run=dry_run, show=show, **options)
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A copy of `folder` that may be changed, for as long as the block runs.
+
+    Weights are hard links where the system allows them: they are replaced there, never written into.
+    """
+
+    def take(source: str, target: str) -> None:
+        real = os.path.realpath(source)  # in the Hub's cache files are links
+        try:
+            if not source.endswith(".safetensors"):
+                raise OSError
+            os.link(real, target)
+        except OSError:
+            shutil.copyfile(real, target)
+
+    with tempfile.TemporaryDirectory(prefix="ganhub-publish-") as parent:
+        copy = Path(parent, "model")
+        try:
+            shutil.copytree(folder, copy, copy_function=take, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        except (OSError, shutil.Error) as error:
+            raise UserError(f"{folder}: can't be copied ({first_line(error)}); mend that and publish again") from error
+        yield copy
+
+
+def add_variant(folder: Path, variant: str) -> None:
+    """Weights of another precision beside those of each network, named as diffusers names them."""
+    for file in sorted(folder.glob(f"*/{WEIGHTS_FILE}")):
+        weights = {key: cast(value, VARIANTS[variant]) for key, value in load_file(file).items()}
+        if key := next((key for key, value in weights.items() if not value.isfinite().all()), None):
+            raise UserError(f"{file}: {key} is too large for {variant}; publish without --variant")
+        target = file.with_name(weights_file(variant))
+        target.unlink(missing_ok=True)
+        save_file(weights, target, metadata={"format": "pt"})
+
+
+def cast(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return value.to(dtype) if value.is_floating_point() else value
+
+
+def check(folder: Path) -> None:
+    """Refuse what our own loader refuses, pickles, and what tells strangers where somebody works.
+
+    Raises:
+        UserError: so.
+    """
+    files = local_files(folder)
+    for path in files:
+        if path.endswith(PICKLES):
+            raise UserError(f"{folder / path}: a pickle can run code on whoever loads it; remove it from the folder")
+    GANPipeline.from_pretrained(folder, discriminator=(folder / "discriminator" / WEIGHTS_FILE).is_file())
+    here = "|".join(re.escape(str(path)) for path in (Path.home(), Path.cwd()) if len(path.parts) > 2)
+    local = re.compile(rf"(?<![\w.:/~-])({HOMES}{'|' * bool(here)}{here})[/\\][\w./\\-]*")
+    for path, file in files.items():
+        if file.suffix in TEXTS and (found := local.search(file.read_text(encoding="utf-8", errors="replace"))):
+            raise UserError(f"{folder / path}: names {found[0]}, a path of this machine; take it out and try again")
+
+
+def source_of(pipe: GANPipeline) -> Path:
+    """The model folder that a pipeline was loaded from, whose card describes it; fetched whole where it is on the Hub.
+
+    Raises:
+        UserError: there is none, or the pipeline has other weights by now.
+    """
+    if pipe.origin is None:
+        raise UserError(
+            "this pipeline is of no model folder, so it has no card; make one with "
+            "`python -m training export RUN --out FOLDER`, load that, and push it"
+        )
+    name, source = pipe.origin
+    folder = locate(name, Wanted(everything=True), source)
+    if not same_weights(pipe.generator, folder):
+        raise UserError(
+            f"{name}: the weights in memory are others, which its card and metrics don't describe; "
+            "load it again, or export and evaluate the model that you have"
+        )
+    return folder
+
+
+def same_weights(generator: Generator, folder: Path) -> bool:
+    """Are the generator's weights in memory those of a file of the folder, up to the precision in memory?"""
+    memory = generator.state_dict()
+    for file in (folder / "generator").glob(f"{Path(WEIGHTS_FILE).stem}*.safetensors"):
+        with safe_open(file, framework="pt") as stored:
+            keys = set(stored.keys())
+            if keys == memory.keys() and all(
+                torch.equal(stored.get_tensor(key).to(value.dtype), value.cpu()) for key, value in memory.items()
+            ):
+                return True
+    return False

@@ -1,0 +1,133 @@
+"""A run to the Hub with one command: exported, refused while unmeasured, published with its history."""
+
+import shutil
+import sys
+
+import pytest
+
+from ganhub import GANPipeline, UserError
+from ganhub.hub import ZOO, snapshots
+from tests.ganhub.pushing import commits, held, shown
+from training import __main__ as command_line
+from training import publish as module
+from training.presets import PRESETS
+from training.publish import Publish, run
+from training.trainer import train
+
+SAID = {
+    "summary": "Draws levels.",
+    "license": "mit",
+    "data_citation": "Levels (2026).",
+    "data_terms": "Free.",
+    "limits": "Draws nothing else.",
+    "bias": "None that is known.",
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, picture_folder):
+    from tests.training.conftest import shrink
+
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(shrink(PRESETS["digits"], picture_folder, channels=3, save_kimg=0.02, snapshot_kimg=0.008), folder)
+    return folder
+
+
+@pytest.fixture
+def finished(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run", symlinks=True)
+
+
+def measure(folder):
+    """What `evaluate` would leave."""
+    shutil.copyfile(ZOO / "digits" / "metrics.json", folder / "metrics.json")
+
+
+def test_a_run_is_exported_measured_and_published(hub, finished, monkeypatch):
+    monkeypatch.setenv("GANHUB_PATIENCE", "10")
+    options = Publish(source=finished, repo="alice/run", tag="v1", **SAID)
+    with pytest.raises(UserError, match=r"missing: metrics \(python -m training evaluate"):
+        run(options)
+    assert shown(hub, "alice/run") is None and not hub.requests
+    measure(finished / "model")
+    plans = []
+    done = run(options, plans.append)
+    assert plans[0].uploaded == done.uploaded and commits(hub, "alice/run") == 2
+    model = held(finished / "model")
+    assert {path for path, sha in shown(hub, "alice/run").items() if model.get(path) != sha} <= {
+        "README.md",
+        "card.json",
+    }
+    local, remote = (GANPipeline.from_pretrained(name)(4).images for name in (finished / "model", "alice/run"))
+    assert [image.tobytes() for image in local] == [image.tobytes() for image in remote]
+    assert not run(Publish(source=finished, repo="alice/run", tag="v1")).differs  # what was said is kept
+    assert "Draws nothing else." in (finished / "model" / "README.md").read_text()
+
+
+def test_everything_that_is_missing_is_named(hub, finished):
+    with pytest.raises(UserError) as error:
+        run(Publish(source=finished, repo="alice/x"))
+    for option in ("--data-terms", "--limits", "--bias", "--license", "training evaluate"):
+        assert option in str(error.value)
+    assert "\n" not in str(error.value) and not hub.requests
+
+
+def test_a_newer_checkpoint_is_exported_again(finished, tmp_path):
+    newest = max(path for path in (finished / "checkpoints").iterdir() if path.name.isdecimal())
+    newest.rename(tmp_path / newest.name)
+    options = Publish(source=finished, repo="alice/x", dry_run=True, **SAID)
+    for kimg in (0.02, 0.04):
+        with pytest.raises(UserError, match="missing: metrics"):
+            run(options)
+        assert module.read_facts(finished / "model").kimg == kimg
+        measure(finished / "model")
+        (tmp_path / newest.name).exists() and (tmp_path / newest.name).rename(newest)
+    weights = finished / "model" / "generator" / "diffusion_pytorch_model.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert run(options).commit is None and weights.stat().st_mtime_ns == before
+
+
+def test_a_model_folder_is_taken_as_it_is(hub, tmp_path):
+    folder = shutil.copytree(ZOO / "digits", tmp_path / "digits")
+    before = held(folder)
+    run(Publish(source=folder, repo="alice/folder", limits="Only digits."))
+    assert held(folder) == before
+    assert b"Only digits." in hub.get_blob(shown(hub, "alice/folder")["README.md"])
+    with pytest.raises(UserError, match="--snapshots needs the folder of the run"):
+        run(Publish(source=folder, repo="alice/folder", snapshots=True))
+    with pytest.raises(UserError, match="neither a run nor a model folder"):
+        run(Publish(source=tmp_path, repo="alice/folder"))
+
+
+def test_the_history_is_published_small_and_loads(hub, finished, monkeypatch):
+    monkeypatch.setenv("GANHUB_PATIENCE", "10")
+    monkeypatch.setattr(module, "MAX_SNAPSHOTS", 2)
+    options = Publish(source=finished, repo="alice/history", snapshots=True, **SAID)
+    with pytest.raises(UserError, match="missing"):
+        run(options)
+    measure(finished / "model")
+    run(options)
+    kept = snapshots("alice/history")
+    assert len(kept) == 2 and kept[-1] == max(int(path.name) for path in (finished / "snapshots").iterdir())
+    assert not any("snapshots" in path and "discriminator/" in path for path in shown(hub, "alice/history"))
+    then = GANPipeline.from_pretrained("alice/history", snapshot=kept[0])(2).images[0]
+    here = GANPipeline.from_pretrained(finished / "snapshots" / f"{kept[0]:09d}")(2).images[0]
+    assert then.tobytes() == here.tobytes()
+    assert not run(options).differs
+    monkeypatch.setattr(module, "MAX_SNAPSHOT_BYTES", 10)
+    with pytest.raises(UserError, match="publishes at most 10"):
+        run(options)
+    assert run(Publish(source=finished, repo="alice/history")).deleted
+
+
+def test_the_command_shows_sizes_and_the_address_and_fails_with_one_line(hub, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(ZOO / "digits", tmp_path / "digits")
+    monkeypatch.setattr(sys, "argv", ["training", "publish", str(folder), "--repo", "alice/typed"])
+    command_line.main()
+    out = capsys.readouterr().out
+    assert " kB  upload  samples.png\n" in out and f"{hub.endpoint}/alice/typed: published as commit" in out
+    (folder / "metrics.json").unlink()
+    with pytest.raises(SystemExit) as stop:
+        command_line.main()
+    error = capsys.readouterr().err
+    assert stop.value.code == 1 and error.startswith("error: ") and error.count("\n") == 1

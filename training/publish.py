@@ -1,0 +1,145 @@
+"""A run or a model folder to the Hub: exported where needed, its card complete, in one commit."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from ganhub.card import FACTS_FILE, read_facts, save_facts, write_card
+from ganhub.differences import Pushed
+from ganhub.errors import UserError, first_line
+from ganhub.files import read_object
+from ganhub.hub import INDEX_FILE
+from training import export
+from training.extras import Extras, add_extras
+
+SNAPSHOTS = "snapshots"
+MAX_SNAPSHOTS = 12
+MAX_SNAPSHOT_BYTES = 16_000_000  # of all of them; more is no side dish
+
+
+@dataclass(frozen=True)
+class Publish(Extras, export.Said):
+    """Publish a run or a model folder on the Hub, in one commit; refused while its card is unfilled or unmeasured."""
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """The run's folder, which is exported to RUN/model, or a model folder."""
+    repo: str
+    """Hub id, user/name; created when needed."""
+    private: bool = False
+    """Create the repo as a private one."""
+    tag: str | None = None
+    """To set on the commit, v1 for instance."""
+    variant: Literal["fp16"] | None = None
+    """Put weights of half precision beside the plain ones."""
+    create_pr: bool = False
+    """Open a pull request instead of committing to the repo."""
+    dry_run: bool = False
+    """Only show what would be uploaded."""
+    snapshots: bool = False
+    """Also publish the generator's history in the run, for the studio: at most 12 snapshots and 16 MB."""
+    token: str | None = None
+    """Of the Hub; else HF_TOKEN or that of `hf auth login`."""
+
+
+def run(options: Publish, show: Callable[[Pushed], None] | None = None) -> Pushed:
+    """Publish a run or a model folder.
+
+    Args:
+        options: what, where and how.
+        show: called with what will be uploaded, before it is.
+
+    Raises:
+        UserError: there is no such run or model, its card is unfilled, or the Hub refuses; see `ganhub.publish`.
+    """
+    from ganhub.publish import publish
+
+    is_model = (options.source / INDEX_FILE).is_file()
+    if options.snapshots and is_model:
+        raise UserError(f"{options.source}: is a model folder; --snapshots needs the folder of the run")
+    folder = options.source if is_model else exported(options)
+    if not is_model:
+        state_facts(options, folder)
+
+    def finish(copy: Path) -> None:
+        if is_model:
+            state_facts(options, copy)
+        if options.snapshots:
+            add_snapshots(options.source / SNAPSHOTS, copy)
+        add_extras(copy, options, options.repo)
+
+    where: dict[str, Any] = {"private": options.private or None, "tag": options.tag, "create_pr": options.create_pr}
+    return publish(
+        folder,
+        options.repo,
+        variant=options.variant,
+        token=options.token,
+        dry_run=options.dry_run,
+        show=show,
+        finish=finish,
+        **where,
+    )
+
+
+def exported(options: Publish) -> Path:
+    """RUN/model, written again where it isn't of the newest checkpoint."""
+    from training import checkpoint
+
+    if not (options.source / "recipe.json").is_file():
+        raise UserError(f"{options.source}: neither a run nor a model folder; no recipe.json or {INDEX_FILE} here")
+    folder = options.source / "model"
+    kimg = checkpoint.read_record(checkpoint.find(options.source))["clock"]["images"] / 1000
+    if not (folder / FACTS_FILE).is_file() or read_object(folder / FACTS_FILE).get("kimg") != kimg:
+        dtype: Literal["fp16", "fp32"] = "fp32" if options.variant else "fp16"
+        said = {item.name: getattr(options, item.name) for item in dataclasses.fields(export.Said)}
+        export.run(export.Export(options.source, folder, dtype=dtype, force=True, name=options.repo, **said))
+    return folder
+
+
+def state_facts(options: export.Said, folder: Path) -> None:
+    """Write what was said on the command line into the card of a model folder.
+
+    Raises:
+        UserError: the folder has no card.json, or a damaged one.
+    """
+    names = {"data_citation": "data"}
+    said = {item.name: getattr(options, item.name) for item in dataclasses.fields(export.Said)}
+    given = {names.get(name, name): value for name, value in said.items() if value}
+    if not given:
+        return
+    try:
+        facts = read_facts(folder)
+    except FileNotFoundError as error:
+        raise UserError(f"{folder}: no {FACTS_FILE}, so no card; export the run again") from error
+    if given.items() <= dataclasses.asdict(facts).items():
+        return
+    save_facts(dataclasses.replace(facts, **given), folder)
+    write_card(folder)
+
+
+def add_snapshots(history: Path, folder: Path) -> None:
+    """Generators of a run's snapshots/NNNNNNNNN, half precision, evenly chosen, to `folder`/snapshots.
+
+    Raises:
+        UserError: there are none, one is damaged, or one alone is too large.
+    """
+    from ganhub.pipeline import GANPipeline
+
+    trained = round(1000 * read_facts(folder).kimg)
+    found = sorted(path for path in history.glob("*") if path.name.isdecimal() and int(path.name) <= trained)
+    if not found:
+        raise UserError(f"{history}: no snapshots here; train with --snapshot-kimg, or leave out --snapshots")
+    size = max(file.stat().st_size for path in found for file in path.glob("generator/*.safetensors"))
+    if not (most := min(len(found), MAX_SNAPSHOTS, MAX_SNAPSHOT_BYTES // size)):
+        raise UserError(f"{found[0]}: {size:,} bytes; --snapshots publishes at most {MAX_SNAPSHOT_BYTES:,}")
+    for i in range(most):
+        source = found[round((i + 1) * len(found) / most) - 1]  # the newest is the last of them
+        pipe = GANPipeline.from_pretrained(source)
+        pipe.generator.half()
+        try:
+            pipe.save_pretrained(folder / SNAPSHOTS / source.name)
+        except OSError as error:
+            raise UserError(f"{folder}: can't be written ({first_line(error)}); free the disk") from error
