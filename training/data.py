@@ -134,6 +134,8 @@ def load_images(recipe: Recipe, split: str | None = None) -> ImageData:
     toys.check(recipe)
     if toys.is_toy(recipe.data):
         return toys.load(recipe, split or recipe.split)
+    if recipe.channels == 2:
+        return toys.load_points(recipe, split or recipe.split)
     source = open_source(recipe, split or recipe.split)
     rows, image_column, labels, names = source.rows, source.column, source.labels, source.class_names
     digest = content_digest(rows, image_column, labels, recipe)

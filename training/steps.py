@@ -63,7 +63,9 @@ class Game:
         return self.seen["z"]
 
     def histograms(self) -> dict[str, Tensor]:
-        """The last step's noise, as G gets it, and logits."""
+        """The last step's noise, as G gets it, and logits; nothing before the first step."""
+        if not self.seen:
+            return {}
         return {**self.seen, "z": self.state.generator.noise(self.seen["z"])}
 
     def parts(self, *batches: Tensor | None) -> Iterator[tuple[Any, ...]]:

@@ -7,6 +7,7 @@
     stacked:DATA   Stacked MNIST of the same papers: three grey digits of DATA as red, green and blue, 1000 modes
 
 Points in the plane are images (N, 2, 1, 1), scaled so that the outermost centre lies at 0.8 and all fits into (-1, 1).
+A folder or Hub data set with columns x and y, as `push-data` makes of the first two, is read as points too.
 Deviations: as many pictures of every mode, so that the target is exactly uniform; a fixed set instead of fresh draws.
 """
 
@@ -19,9 +20,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ganhub.errors import UserError
+from ganhub.errors import UserError, first_line
 from training.data import ImageData, load_images
 from training.recipe import Recipe
+from training.sources import open_dataset, read_labels
 
 TOY, STACKED = "toy:", "stacked:"
 VERSION = "1"  # part of every digest: raise it when the same name gives other data
@@ -83,15 +85,15 @@ def check(recipe: Recipe) -> None:
         UserError: names the field and what to set it to.
     """
     data, sizes = recipe.data, f"--resolution {recipe.resolution} --channels {recipe.channels}"
-    points = mixture(data) is not None
-    if points and (recipe.resolution, recipe.channels) != (1, 2):
+    points = (recipe.resolution, recipe.channels) == (1, 2)
+    if mixture(data) is not None and not points:
         raise UserError(f"{data}: holds points in the plane, got {sizes}; add --arch mlp --resolution 1 --channels 2")
     if data and not points and (recipe.resolution == 1 or recipe.channels == 2):
         known = " and ".join(TOY + name for name in MIXTURES)
         raise UserError(f"{data}: got {sizes}, which is for points ({known}); pictures have 1 or 3 channels")
     if data.startswith(STACKED) and recipe.channels != 3:
         raise UserError(f"{data}: stacks three digits in three channels, got --channels {recipe.channels}; use 3")
-    refused = FOR_PICTURES if points else ("classes",) if is_toy(data) else ()
+    refused = FOR_PICTURES if points and data else ("classes",) if is_toy(data) else ()
     for field in dataclasses.fields(Recipe):
         if field.name in refused and getattr(recipe, field.name) != field.default:
             option = f"--{field.name.replace('_', '-')}"
@@ -114,6 +116,29 @@ def load(recipe: Recipe, split: str) -> ImageData:
     digest = hashlib.sha256(f"{recipe.data} {VERSION} ".encode() + points.numpy().tobytes()).hexdigest()[:32]
     names = tuple(map(str, range(len(gaussians.centres))))
     return ImageData(points[:, :, None, None], labels, names, digest)
+
+
+def load_points(recipe: Recipe, split: str) -> ImageData:
+    """Points of a folder or a Hub data set with columns x and y, as `push-data` writes the toys.
+
+    Raises:
+        UserError: there is no such data set or split, it holds something else, or points outside of (-1, 1).
+    """
+    rows = open_dataset(recipe, split)
+    if missing := {"x", "y"} - set(rows.column_names):
+        raise UserError(f"{recipe.data}: has no column {min(missing)} of points; pictures have 1 or 3 channels")
+    try:
+        points = torch.from_numpy(np.stack([np.asarray(rows[axis][:], np.float32) for axis in "xy"], axis=1))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{recipe.data}: columns x and y hold other than numbers ({first_line(error)})") from error
+    if not (points.abs() < 1).all():
+        raise UserError(f"{recipe.data}: has points outside of the square from -1 to 1; scale them into it")
+    labels, names = read_labels(rows, recipe)
+    if recipe.conditional and labels is None:
+        raise UserError(f"{recipe.data}: no classes to condition on; add --label-column or --no-conditional")
+    numbers = b"" if labels is None else labels.tobytes()
+    digest = hashlib.sha256(f"points {VERSION} ".encode() + points.numpy().tobytes() + numbers).hexdigest()[:32]
+    return ImageData(points[:, :, None, None], None if labels is None else torch.from_numpy(labels), names, digest)
 
 
 def draw(gaussians: Mixture, count: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ganhub.errors import UserError
 from ganhub.models.base import Generator
 from training import checkpoint
+from training.backup import Backup
 from training.checkpoint import TrainState
 from training.clock import Clock
 from training.data import Batches, ImageData, load_images
@@ -32,16 +33,18 @@ RECIPE_FILE = "recipe.json"
 EMA_WARMUP = 0.05  # the half-life is at most this part of the run so far, so that early averages forget the start
 
 
-def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generator:
+def train(recipe: Recipe, run_dir: str | Path, resume: bool = False, backup: Backup | None = None) -> Generator:
     """Train `recipe` in `run_dir` and return the averaged generator, in eval mode.
 
     Args:
         recipe: what to train, on what; see Recipe.
         run_dir: gets recipe.json, log.jsonl, samples/, tensorboard/ and checkpoints/.
         resume: go on from the newest checkpoint there, bit for bit as if nothing had happened.
+        backup: uploads checkpoints to the Hub in the background; nothing that is trained depends on it.
 
     Raises:
-        UserError: the recipe, the data, the folder or the disk won't do, or a loss became NaN or infinite.
+        UserError: the recipe, the data, the folder or the disk won't do, no upload could work, or a loss became NaN or
+            infinite.
         Interrupted: SIGINT or SIGTERM came; the run is saved and can be resumed.
     """
     run_dir = Path(run_dir)
@@ -52,6 +55,9 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generato
         project_config=ProjectConfiguration(logging_dir=str(run_dir)),
     )
     check_folder(recipe, run_dir, resume)
+    backup = backup if accelerator.is_main_process else None
+    if backup:
+        backup.check(recipe.save_kimg)
     with accelerator.main_process_first():  # it fills the cache that the others read
         data = load_images(recipe).to(accelerator.device)
     if accelerator.is_main_process:
@@ -65,9 +71,12 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False) -> Generato
     def save() -> None:
         run_log.scalars(clock)  # raises on NaN before it can reach a checkpoint
         check_finite(state)
-        checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
+        saved = checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
+        if backup:
+            backup.saved(saved, clock)
 
-    with writing_to(run_dir), RunLog(recipe, run_dir, accelerator, clock) as run_log, StopSignal() as stop:
+    uploads = backup.start(recipe, run_dir, clock) if backup else contextlib.nullcontext()
+    with uploads, writing_to(run_dir), RunLog(recipe, run_dir, accelerator, clock) as run_log, StopSignal() as stop:
         while clock.kimg < recipe.kimg:
             run_log.averages.add(step())
             logs = clock.every("log", recipe.log_kimg)

@@ -55,7 +55,10 @@ def test_points_are_the_same_every_time_and_others_in_the_test_split():
         (recipe_for("toy:spiral"), "toy:spiral: no such toy data set; known: toy:ring, toy:grid, and stacked:DATA"),
         (Recipe(data="toy:ring"), "add --arch mlp --resolution 1 --channels 2"),
         (recipe_for("toy:ring", channels=1), "got --resolution 1 --channels 1; add --arch mlp"),
-        (recipe_for("some/pictures"), "is for points .toy:ring and toy:grid.; pictures have 1 or 3 channels"),
+        (
+            recipe_for("some/pictures", channels=3),
+            "is for points .toy:ring and toy:grid.; pictures have 1 or 3 channels",
+        ),
         (recipe_for("toy:ring", flip=True), "--flip has no sense here; leave it at its default, False"),
         (recipe_for("toy:grid", pixel_range=(0.0, 1.0)), "--pixel-range has no sense here"),
         (recipe_for("toy:grid", classes=("0",)), "--classes has no sense here"),

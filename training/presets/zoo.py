@@ -46,4 +46,20 @@ faces = Recipe(
     ema_kimg=5.0,
 )
 
-ZOO = (digits, frogs, faces)
+simpsons = Recipe(
+    name="simpsons",
+    source="DCGAN (arXiv:1511.06434), projection D (arXiv:1802.05637), DiffAugment's translation (arXiv:2006.10738), EMA",
+    classes=("bart", "homer", "lisa", "marge"),
+    conditional=True,
+    flip=True,
+    resolution=64,
+    latent_dim=100,
+    generator={"width": 48, "label_dim": 32},
+    discriminator={"width": 48, "norm": "batch"},
+    augment=("translation",),
+    batch_size=32,
+    kimg=240.0,
+    ema_kimg=5.0,
+)
+
+ZOO = (digits, frogs, simpsons, faces)
