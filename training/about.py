@@ -123,9 +123,9 @@ ABOUT: dict[str, About] = {
     ),
     "simpsons": About(
         summary="Faces of the Simpson you ask for, Bart, Homer, Lisa or Marge, at 64x64.",
-        measured="The extractor is a small classifier of these four characters (98.8 % of held-back pictures right), from "
-        "`python -m training extractor --data simpsons --classes bart homer lisa marge --out FOLDER --resolution 64 "
-        "--epochs 12 --flip --shift 4 --degrees 6`.",
+        measured="The extractor is a small classifier of these four characters (98.8 % of held-back pictures right), "
+        "from `python -m training extractor --data simpsons --classes bart homer lisa marge --out FOLDER "
+        "--resolution 64 --epochs 12 --flip --shift 4 --degrees 6`.",
         **SIMPSONS,
     ),
     "keras-celeba": About(summary="Faces at 64x64, by the Keras tutorial on GAN tricks.", **CELEBA),

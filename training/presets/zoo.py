@@ -48,7 +48,7 @@ faces = Recipe(
 
 simpsons = Recipe(
     name="simpsons",
-    source="DCGAN (arXiv:1511.06434), projection D (arXiv:1802.05637), DiffAugment's translation (arXiv:2006.10738), EMA",
+    source="DCGAN (arXiv:1511.06434), projection D (arXiv:1802.05637), DiffAugment's translation (arXiv:2006.10738)",
     classes=("bart", "homer", "lisa", "marge"),
     conditional=True,
     flip=True,
