@@ -15,6 +15,7 @@ CONFIG_FILE = "config.json"
 TEXTS = (INDEX_FILE, "card.json", "metrics.json", "recipe.json", "README.md")
 PICTURES = ("samples.png", "curves.png", "memorisation.png")
 LOG_FILE = "training_log.jsonl"
+DIRECTIONS_FILE = "directions.safetensors"
 
 MAX_TEXT = 2**20  # bytes, as read_object takes
 MAX_PICTURE = 2**25
@@ -26,6 +27,7 @@ PART = re.compile(
     re.ASCII,
 )
 SNAPSHOT = re.compile(r"snapshots/(\d{9})/model_index\.json", re.ASCII)
+SHEET = re.compile(r"snapshots/(\d{9})\.png", re.ASCII)  # samples.png as it was after so many real images
 
 
 def weights_file(variant: str | None = None) -> str:
@@ -43,9 +45,9 @@ def weights_file(variant: str | None = None) -> str:
 
 def limit(path: str) -> int | None:
     """The largest size in bytes that a file of a model repo may have; None for a file that is not read at all."""
-    if path in TEXTS or SNAPSHOT.fullmatch(path):
+    if path in (*TEXTS, DIRECTIONS_FILE) or SNAPSHOT.fullmatch(path):
         return MAX_TEXT
-    if path in PICTURES or path == LOG_FILE:
+    if path in PICTURES or path == LOG_FILE or SHEET.fullmatch(path):
         return MAX_PICTURE
     part = PART.fullmatch(path)
     return part and (MAX_TEXT if part[1] else MAX_WEIGHTS)
@@ -67,6 +69,11 @@ def snapshots_in(files: Collection[str]) -> list[int]:
     return sorted(int(found[1]) for path in files if (found := SNAPSHOT.fullmatch(path)))
 
 
+def sheets_in(files: Collection[str]) -> list[int]:
+    """The sample sheets of the training among the files of a repo, by the real images shown, oldest first."""
+    return sorted(int(found[1]) for path in files if (found := SHEET.fullmatch(path)))
+
+
 def split_names(names: Any) -> Any:
     """The class names of a model_index.json as a list: standalone files have them one a line, see ganhub.standalone."""
     return names.split("\n") if isinstance(names, str) else names
@@ -83,7 +90,7 @@ class Wanted:
     snapshot: int | None = None
     """Real images shown; None for the finished model."""
     card: bool = True
-    """The card, its pictures and what it was made of too."""
+    """The card, its pictures, the sheets of its training and what it was made of too."""
     everything: bool = False
     """All that this module knows of, for a copy of the whole repo."""
 
@@ -106,9 +113,15 @@ class Wanted:
         for name in required:
             if name not in files:
                 raise UserError(f"{repo}: has no {name}{self._hint(name, files)}")
-        extra = [*TEXTS, *PICTURES] if self.card and self.snapshot is None else []
-        chosen = list(files) if self.everything else [*required, *(name for name in extra if name in files)]
+        extra = [name for name in files if self._is_extra(name)]
+        chosen = list(files) if self.everything else [*required, *extra]
         return list(dict.fromkeys(chosen))
+
+    def _is_extra(self, name: str) -> bool:
+        if self.snapshot is not None:
+            return False
+        shown = name in (*TEXTS, *PICTURES) or SHEET.fullmatch(name) is not None
+        return name == DIRECTIONS_FILE or (self.card and shown)
 
     def _hint(self, name: str, files: Collection[str]) -> str:
         folder, _, file = name.rpartition("/")

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganhub import __version__, hub
+from ganhub.directions import read_directions
 from ganhub.errors import UserError
 from ganhub.files import read_object
 from ganhub.images import to_pil, to_unit
@@ -51,6 +52,7 @@ class GANPipeline(DiffusionPipeline):
 
     _optional_components = ["discriminator"]
     origin: tuple[str | Path, hub.Source] | None = None  # where it was loaded from
+    directions: dict[str, Tensor] = {}  # name -> unit vector (latent_dim,); see ganhub.directions
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class GANPipeline(DiffusionPipeline):
         critic = load("discriminator", Discriminator) if discriminator else None
         pipe = cls(generator, critic, check_class_names(index, generator, folder))
         pipe.origin = name, source
+        pipe.directions = read_directions(folder, generator.config.latent_dim)
         return pipe
 
     def to_json_string(self) -> str:

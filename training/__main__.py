@@ -200,6 +200,13 @@ def extractor(arguments: list[str]) -> None:
     print(f"{options.out}: written; {name.replace('_', ' ')} {metrics[name]:.2%} on pictures that training never saw")
 
 
+def directions(arguments: list[str]) -> None:
+    from training import directions as command
+
+    options = parse(command.Directions, "directions", arguments)
+    print(f"{options.folder}: {len(command.run(options))} directions written")
+
+
 def animate(arguments: list[str]) -> None:
     from training import snapshots
 
@@ -233,6 +240,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "convert": (convert, "turn foreign DCGAN weights into a model folder"),
     "onnx": (onnx, "write the generator of a model as ONNX, checked: python -m training onnx FOLDER"),
     "evaluate": (evaluate, "measure a model folder against real pictures"),
+    "directions": (directions, "find directions in latent space along which one property changes"),
     "publish": (publish, "put a run or a model folder on the Hub: python -m training publish RUN --repo user/name"),
     "extractor": (extractor, "train the feature network or classifier that the metrics use"),
     "modes": (modes, "count the modes that a generator has found on a toy data set"),

@@ -18,6 +18,9 @@ from ganhub.card.facts import (
 )
 from ganhub.card.front import front_matter
 from ganhub.card.measured import section as measured_section
+from ganhub.card.trained import history
+from ganhub.card.trained import section as trained_section
+from ganhub.directions import read_effects
 from ganhub.errors import UserError, first_line
 from ganhub.files import read_object, write_text
 from ganhub.layout import split_names
@@ -96,8 +99,10 @@ def _sections(
         *_picture(folder, SAMPLES_FILE, "samples: seeds 0, 1, 2, ... at truncation 1.0"),
         _usage(folder, facts, generator),
         *(_extras(folder, facts.name) if extras else []),
-        _training(facts, recipe),
+        *_directions(folder, facts.name),
+        trained_section(facts, recipe),
         *_picture(folder, CURVES_FILE, "training curves over thousands of images shown"),
+        *history(folder),
         measured_section(metrics, facts, (folder / STRIP_FILE).exists()),
         f"## Limits\n\n{facts.limits}",
         f"## Bias\n\n{facts.bias}",
@@ -158,41 +163,20 @@ def _extras(folder: Path, name: str) -> list[str]:
     return found
 
 
-def _training(facts: Facts, recipe: dict[str, Any]) -> str:
-    if facts.origin:
-        return f"## Training\n\n{facts.origin}\n\n```\n{facts.command}\n```"
-    hub = f" or from the Hub (`{facts.data_id}`)" if facts.data_id else ""
-    return (
-        f"## Training\n\nRecipe after {recipe['source']}.\n\n```\n{facts.command}\n```\n\n"
-        f"`--data` is the data set named below, as a folder{hub}. {facts.kimg:,.3g} thousand images "
-        f"shown to the discriminator in {_duration(facts.minutes)} on {facts.hardware}{_used(facts)}; "
-        f"{facts.versions}; seed {recipe['seed']}. Every setting is in `recipe.json`, the losses over time are in "
-        f"`training_log.jsonl`. The published weights are the moving average of the generator.{_energy(facts)}"
-    )
-
-
-def _duration(minutes: float) -> str:
-    if minutes * 60 < 1:
-        return "less than a second"
-    if minutes < 2:
-        return f"{minutes * 60:.0f} seconds"
-    return f"{minutes:.1f} minutes" if minutes < 180 else f"{minutes / 60:.1f} hours"
-
-
-def _used(facts: Facts) -> str:
-    return f", {facts.minutes * facts.units:.4g} {facts.unit} minutes" if facts.units else ""
-
-
-def _energy(facts: Facts) -> str:
-    if not facts.units or not facts.watts:
-        return ""
-    kwh = facts.minutes / 60 * facts.units * facts.watts / 1000
-    amount = f"about {kwh:.2g}" if kwh >= 0.001 else "less than 0.001"
-    units = f"{facts.units} {facts.unit}{'s' if facts.units > 1 else ''}"
-    return (
-        f"\n\nEnergy: {amount} kWh, estimated and not metered: {_duration(facts.minutes)} x {units} x "
-        f"{facts.watts:g} W ({facts.watts_source}); the rest of the machine and its cooling are left out."
-    )
+def _directions(folder: Path, name: str) -> list[str]:
+    """What moves along each of the named directions, measured; nothing where the folder has none."""
+    effects = read_effects(folder)
+    if not effects:
+        return []
+    rows = [f"| `{name}` | {e.about} | {e.per_step:.2f} | {e.r2:.0%} |" for name, e in effects.items()]
+    return [
+        "## Directions",
+        f"`{_load(name)}.directions` are unit vectors in latent space: add a few times one of them to latents "
+        "(`ganhub.latents.sample`) and give these to `pipe(latents=...)`.",
+        "\n".join(["| direction | what changes | deviations a step | explained |", "| --- | --- | --- | --- |", *rows]),
+        "Found by least squares on samples within a class: a step of length 1 moves the property by so many of its "
+        "standard deviations, and a straight line explains that share of its variance over other samples.",
+    ]
 
 
 def _terms(facts: Facts) -> str:

@@ -1,0 +1,155 @@
+"""`python -m training directions FOLDER`: find directions in latent space along which one property changes.
+
+A property is measured on samples by a formula (training/properties.py), nothing is labelled by hand. Its direction is
+the least squares gradient: the step in z that raises it fastest, within a class. What the fit explains of samples that
+it has not seen is kept beside it, and weak ones are left out. The idea is that of linear latent editing: Shen et al.
+2020, arXiv:1907.10786 (there with the normals of classifiers), Jahanian et al. 2020, arXiv:1907.07171 (there learnt by
+gradient descent).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from safetensors import SafetensorError
+
+from ganhub.errors import UserError, first_line
+from ganhub.layout import DIRECTIONS_FILE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganhub.directions import Effect
+    from ganhub.pipeline import GANPipeline
+
+WEAK = 0.1  # R^2 below which a property doesn't follow a straight line in z, and no direction is kept
+HELD_BACK = 0.2
+CHUNK = 256
+FLAT = 1e-6  # deviation of a property below which it is rounding that varies
+GREY_TOO = ("brightness", "contrast", "background", "light")  # of the properties of colours
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Find the named directions of a model; writes directions.safetensors into its folder."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """A model folder, as `python -m training export` writes it."""
+    properties: tuple[str, ...] = ()
+    """Which ones (training.properties.PROPERTIES); by default those of strokes for grey pictures, else of colours."""
+    samples: int = 10_000
+    """Pictures to measure; a fifth of them only checks the fit."""
+    seed: int = 0
+    """Sample i is drawn from seed + i."""
+
+
+def run(options: Directions) -> "dict[str, Effect]":
+    """Fit, write FOLDER/directions.safetensors and the card, print a table. Returns what was kept.
+
+    Raises:
+        UserError: the model or an option won't do, nothing fits, or the folder can't be written.
+    """
+    from ganhub.card import FACTS_FILE, write_card
+    from ganhub.directions import Effect, save_directions
+    from ganhub.pipeline import GANPipeline
+    from training.properties import PROPERTIES
+
+    pipe = GANPipeline.from_pretrained(options.folder)
+    names = options.properties or default_properties(pipe)
+    check(options, pipe, names)
+    z, labels, values = measure(pipe, names, options)
+    fits = {name: fit(z, labels, values[name]) for name in names}
+    print(table(fits))
+    kept = {name: vector for name, (vector, r2, _) in fits.items() if r2 >= WEAK}
+    effects = {name: Effect(PROPERTIES[name][0], round(fits[name][1], 4), round(fits[name][2], 4)) for name in kept}
+    if not kept:
+        raise UserError(f"{options.folder}: no property follows a direction; {DIRECTIONS_FILE} was not written")
+    try:
+        save_directions(options.folder, kept, effects)
+        if (options.folder / FACTS_FILE).is_file():
+            write_card(options.folder)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{options.folder}: can't be written ({first_line(error)})") from error
+    return effects
+
+
+def default_properties(pipe: "GANPipeline") -> tuple[str, ...]:
+    from training.properties import COLOURS, STROKES
+
+    return tuple(STROKES if pipe.generator.config.channels == 1 else COLOURS)
+
+
+def check(options: Directions, pipe: "GANPipeline", names: tuple[str, ...]) -> None:
+    from training.properties import COLOURS, PROPERTIES
+
+    config: Any = pipe.generator.config
+    if config.channels == 2:
+        raise UserError(f"{options.folder}: draws points, not pictures")
+    for name in names:
+        if name not in PROPERTIES:
+            raise UserError(f"--properties has no {name!r}; known: {', '.join(PROPERTIES)}")
+        if config.channels == 1 and name in COLOURS and name not in GREY_TOO:
+            raise UserError(f"--properties {name}: {options.folder} draws grey pictures")
+    if options.samples < 10 * config.latent_dim:
+        least = 10 * config.latent_dim
+        raise UserError(f"--samples must be at least {least}, ten for each of the {config.latent_dim} latents")
+
+
+def measure(
+    pipe: "GANPipeline", names: tuple[str, ...], options: Directions
+) -> "tuple[Tensor, Tensor, dict[str, Tensor]]":
+    """Latents (N, latent_dim), labels (N,) and each property (N,) of the samples."""
+    import torch
+
+    from ganhub.latents import sample
+    from training.properties import PROPERTIES
+
+    config: Any = pipe.generator.config
+    z = sample(range(options.seed, options.seed + options.samples), config.latent_dim)
+    labels = torch.arange(len(z)) % max(config.num_classes, 1)
+    found: dict[str, list[Tensor]] = {name: [] for name in names}
+    for part, classes in zip(z.split(CHUNK), labels.split(CHUNK)):
+        asked = classes.tolist() if config.num_classes else None
+        output: Any = pipe(latents=part, labels=asked, output_type="pt")
+        images = output.images * 2 - 1
+        for name in names:
+            found[name].append(PROPERTIES[name][1](images))
+    return z, labels, {name: torch.cat(parts) for name, parts in found.items()}
+
+
+def fit(z: "Tensor", labels: "Tensor", values: "Tensor") -> "tuple[Tensor, float, float]":
+    """The unit vector along which `values` grow fastest, its R^2 on the held-back last fifth, and the slope.
+
+    All zeros where the values don't vary.
+
+    Args:
+        z: (N, latent_dim) standard normal.
+        labels: (N,) classes; each has a mean of its own, so that only what varies within a class counts.
+        values: (N,); a slope of 1 is one standard deviation of these within a class for each step of length 1.
+    """
+    import torch
+
+    values = values.double()
+    for label in labels.unique():
+        values[labels == label] -= values[labels == label].mean()
+    if (spread := values.std()) < FLAT:
+        return torch.zeros(z.shape[1]), 0.0, 0.0
+    values = values / spread
+    split = round(len(z) * (1 - HELD_BACK))
+    z = z.double()
+    slope = torch.linalg.lstsq(z[:split], values[:split, None]).solution[:, 0]
+    vector = slope / slope.norm().clamp(min=1e-12)
+    along, rest = z[split:] @ vector * slope.norm(), values[split:]
+    r2 = 1 - (rest - along).square().sum() / rest.square().sum().clamp(min=1e-12)
+    return vector.float(), r2.item(), slope.norm().item()
+
+
+def table(fits: "dict[str, tuple[Tensor, float, float]]") -> str:
+    from training.properties import PROPERTIES
+
+    lines = []
+    for name, (_, r2, slope) in fits.items():
+        told = "kept" if r2 >= WEAK else f"left out, below {WEAK}"
+        lines.append(f"  {name:12} R2 {r2:6.3f}   {slope:.2f} deviations a step   {told}   ({PROPERTIES[name][0]})")
+    return "\n".join(lines)
