@@ -53,6 +53,8 @@ class Export(Said, Extras):
     """Precision of the stored weights."""
     checkpoint: int | None = None
     """Step of the checkpoint to take; the newest when left out."""
+    history: int = 0
+    """How many of the run's sample sheets to keep as snapshots/NNNNNNNNN.png: its training in pictures; 0 is none."""
     force: bool = False
     """Replace a model folder that is already there."""
     name: str = ""
@@ -90,6 +92,7 @@ def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> Non
     from training.growing import check_grown
     from training.runlog import LOG_FILE as RUN_LOG
     from training.runlog import read_log, sample_sheet
+    from training.snapshots import keep_history
 
     record = checkpoint.read_record(folder)
     kimg = record["clock"]["images"] / 1000
@@ -103,6 +106,7 @@ def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> Non
     log = [line for line in read_log(options.run / RUN_LOG) if line["kimg"] <= kimg]
     (out / LOG_FILE).write_text("".join(json.dumps(line) + "\n" for line in log))
     sample_sheet(GANPipeline.from_pretrained(out).generator, data=recipe.data).save(out / SAMPLES_FILE)
+    keep_history(options.run, out, options.history, record["clock"]["images"])
     add_extras(out, options, options.name or options.out.resolve().name)
     curves.draw(log, out / CURVES_FILE)
     processes = len(list(folder.glob("rng-*.safetensors")))
@@ -113,8 +117,8 @@ def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> Non
 
 
 def portable(recipe: Recipe) -> Recipe:
-    """Without the paths of this machine: local data is known by its folder's name."""
-    return dataclasses.replace(recipe, data=data_name(recipe.data))
+    """Without the paths of this machine: local data, or a model to begin from, is known by its folder's name."""
+    return dataclasses.replace(recipe, data=data_name(recipe.data), init=recipe.init and data_name(recipe.init))
 
 
 def facts(
@@ -153,7 +157,7 @@ def command(recipe: Recipe) -> str:
     preset = PRESETS.get(recipe.name, Recipe())
     words = [f"python -m training train {recipe.name} --data {data_name(recipe.data)} --run-dir runs/{recipe.name}"]
     for item in dataclasses.fields(recipe):
-        value = getattr(recipe, item.name)
+        value = getattr(portable(recipe), item.name)
         if item.name not in ("name", "source", "data") and value != getattr(preset, item.name):
             words.append(option(item.name.replace("_", "-"), value))
     return " ".join(words)

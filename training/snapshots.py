@@ -58,9 +58,7 @@ def animate(run_dir: Path, out: Path | None = None) -> Path:
     """
     out = out or run_dir / "samples.gif"
     sheets = sorted((run_dir / SHEETS).glob("*.png"))
-    step = (len(sheets) - 1) / max(1, min(len(sheets), MAX_FRAMES) - 1)
-    chosen = [sheets[round(i * step)] for i in range(min(len(sheets), MAX_FRAMES))]
-    frames = [frame for sheet in chosen if (frame := open_frame(sheet))]
+    frames = [frame for sheet in evenly(sheets, MAX_FRAMES) if (frame := open_frame(sheet))]
     if not frames:
         raise UserError(f"{run_dir}: no sample sheets here; is it the folder of a run?")
     durations = [FRAME_MS] * (len(frames) - 1) + [10 * FRAME_MS]
@@ -71,6 +69,25 @@ def animate(run_dir: Path, out: Path | None = None) -> Path:
     except OSError as error:
         raise UserError(f"{out}: can't be written ({error.strerror or error})") from error
     return out
+
+
+def evenly(items: list[Path], count: int) -> list[Path]:
+    """At most `count` of them, the first and the last among them, in their order."""
+    count = min(count, len(items))
+    step = (len(items) - 1) / max(1, count - 1)
+    return [items[round(i * step)] for i in range(count)]
+
+
+def keep_history(run_dir: Path, out: Path, count: int, images: int) -> None:
+    """Copy `count` of the run's sample sheets to OUT/snapshots/NNNNNNNNN.png, those up to so many real images."""
+    sheets = [
+        sheet
+        for sheet in sorted((run_dir / SHEETS).glob("*.png"))
+        if sheet.stem.isdecimal() and int(sheet.stem) <= images
+    ]
+    for sheet in evenly(sheets, count):
+        (out / "snapshots").mkdir(exist_ok=True)
+        shutil.copyfile(sheet, out / "snapshots" / sheet.name)
 
 
 def open_frame(sheet: Path) -> Image.Image | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import gradio as gr
 
 from ganhub.errors import UserError
-from ganhub.studio import about, generate
+from ganhub.studio import about, generate, history
 from ganhub.studio.models import load_models
 from ganhub.studio.page import Page
 from ganhub.studio.port import choose_port
@@ -14,6 +14,7 @@ from ganhub.studio.theme import CSS, HEAD, THEME
 
 TABS = {
     "Generate": generate.build,
+    "Training": history.build,
     "What is this model?": about.build,
 }
 MAX_WAITING = 64  # events; more are told that the studio is busy

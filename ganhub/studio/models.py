@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ganhub import hub
 from ganhub.errors import UserError
+from ganhub.layout import sheets_in, snapshot_folder
 from ganhub.pipeline import GANPipeline
 
 MAX_SUMMARY = 140  # characters
@@ -30,6 +31,8 @@ class Model:
     pipeline: GANPipeline
     summary: str
     card: str
+    history: tuple[tuple[int, Path], ...] = ()
+    """Real images shown, and the sheet of samples at that moment; oldest first."""
 
     @property
     def classes(self) -> list[str]:
@@ -68,7 +71,15 @@ def load_model(name: str) -> Model:
     pipeline(num_images=16)  # what the page draws first
     text = read_card(folder / "README.md")
     facts = describe(pipeline)
-    return Model(short_name(name), pipeline, summarise(text) or facts, inline_pictures(text, folder).strip() or facts)
+    card = inline_pictures(text, folder).strip() or facts
+    return Model(short_name(name), pipeline, summarise(text) or facts, card, sheets(folder))
+
+
+def sheets(folder: Path) -> tuple[tuple[int, Path], ...]:
+    """The sheets that a model folder keeps of its training, those of a sensible size."""
+    found = {file.relative_to(folder).as_posix(): file for file in folder.glob("snapshots/*.png")}
+    named = [(images, found[f"{snapshot_folder(images)}.png"]) for images in sheets_in(found)]
+    return tuple((images, file) for images, file in named if file.stat().st_size <= MAX_PICTURE)
 
 
 def read_card(file: Path) -> str:

@@ -25,6 +25,7 @@ license: mit
 Handwritten digits in **ten classes**, for tests. More text.
 """
 FROGS_CARD = "# Frogs\n\nFrogs in colour, for tests.\n\n![spy](https://example.com/spy.png)\n"
+SHEETS = {1000: "red", 20_000: "lime", 300_000: "blue"}
 PATIENCE = 60  # seconds that a request may take on a busy machine
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "7", "eight", "nine"]
 
@@ -45,6 +46,9 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     save(GANPipeline(digits, class_names=NUMBERS), root / "digits", DIGITS_CARD)
     save(GANPipeline(frogs), root / "frogs", FROGS_CARD)
     Image.new("RGB", (8, 8), "red").save(root / "digits" / "samples.png")
+    (root / "digits" / "snapshots").mkdir()
+    for images, colour in SHEETS.items():
+        Image.new("RGB", (40, 20), colour).save(root / "digits" / "snapshots" / f"{images:09d}.png")
     return {folder.name: folder for folder in sorted(root.iterdir())}
 
 

@@ -164,6 +164,25 @@ def test_enter_dice_and_sliders_draw_at_once(visit: Callable[..., Page]) -> None
     expect_address(page, f"?model=digits&seed={seed}&n=17")
 
 
+def test_the_slider_goes_through_the_training(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.get_by_role("tab", name="Training").click()
+    status, shown = page.locator("#moment-status"), page.locator("#history img")
+    expect(status).to_have_text("after 300,000 real pictures")
+    last = shown.get_attribute("src")
+    page.get_by_role("slider", name="Moment").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(status).to_have_text("after 20,000 real pictures")
+    expect(shown).not_to_have_attribute("src", last or "")
+    page.keyboard.press("Home")
+    expect(status).to_have_text("after 1,000 real pictures")
+    pick(page, "frogs")
+    expect(status).to_have_text("This model keeps no pictures of its training.")
+    expect(page.get_by_role("slider", name="Moment")).to_be_hidden()
+    pick(page, "digits")
+    expect(status).to_have_text("after 300,000 real pictures")
+
+
 def test_a_seed_that_is_none_is_explained_and_mended(visit: Callable[..., Page]) -> None:
     page = visit("?seed=5")
     seed_field(page).fill("-4")
@@ -223,9 +242,10 @@ def test_the_card_tells_what_a_model_is(visit: Callable[..., Page]) -> None:
 @pytest.mark.parametrize("query", ["", "?model=frogs&n=64", "?n=1"])
 def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Page], query: str) -> None:
     page = visit(query, "phone")
-    for tab in ("What is this model?", "Generate"):
+    inside = {"Training": page.locator("#moment-status"), "What is this model?": page.locator("#card")}
+    for tab, part in (inside | {"Generate": pictures(page).first}).items():
         page.get_by_role("tab", name=tab).click()
-        expect(page.locator("#card") if tab != "Generate" else pictures(page).first).to_be_visible()
+        expect(part).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     for part in [page.locator("#picker"), page.locator("#gallery"), seed_field(page), page.locator("#dice")]:
         box = part.bounding_box()

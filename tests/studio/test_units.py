@@ -15,12 +15,13 @@ from gradio.route_utils import delete_files_created_by_app
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageColor
 
 from ganhub.errors import UserError
 from ganhub.studio import app, launch
 from ganhub.studio.drawing import file_stem
 from ganhub.studio.generate import MAX_DICE, columns, pack, roll, show, switch
+from ganhub.studio.history import NOTHING, sheet
 from ganhub.studio.models import (
     MAX_CARD,
     MAX_PICTURES,
@@ -29,12 +30,13 @@ from ganhub.studio.models import (
     inline_pictures,
     load_models,
     read_card,
+    sheets,
     summarise,
 )
 from ganhub.studio.page import guarded, notice
 from ganhub.studio.port import choose_port
 from ganhub.studio.state import MAX_IMAGES, MAX_SEED, Settings, check, from_address, to_address
-from tests.studio.conftest import PATIENCE, connect, serve
+from tests.studio.conftest import PATIENCE, SHEETS, connect, serve
 
 
 @dataclass
@@ -311,6 +313,29 @@ def test_the_zip_holds_what_is_shown(loaded: dict[str, Model], truncation: float
     with zipfile.ZipFile(pack(loaded, address)) as archive:
         assert {file: archive.read(file) for file in archive.namelist()} == shown
     assert list(shown) == [f"frogs_seed5{name}.png", f"frogs_seed6{name}.png"]
+
+
+def test_a_moment_of_the_training_is_its_sheet_with_crisp_pixels(loaded: dict[str, Model]) -> None:
+    for moment, (images, colour) in enumerate(SHEETS.items()):
+        picture, line = sheet(loaded, "digits", moment)
+        assert (
+            picture and picture.size == (640, 320) and picture.getcolors() == [(640 * 320, ImageColor.getrgb(colour))]
+        )
+        assert f"{images:,}" in line
+    assert sheet(loaded, "frogs", 0) == (None, NOTHING)
+
+
+@pytest.mark.parametrize("moment", [3, -1, 1.0, True, None, "1", [0]])
+def test_a_moment_that_is_none_is_one_line(loaded: dict[str, Model], moment: Any) -> None:
+    with pytest.raises(UserError, match="the moment must be a whole number from 0 to 2"):
+        sheet(loaded, "digits", moment)
+
+
+def test_only_sheets_are_taken_for_sheets(tmp_path: Path) -> None:
+    (tmp_path / "snapshots" / "000000009").mkdir(parents=True)
+    for name in ("000000010.png", "10.png", "x.png", "000000009.txt"):
+        (tmp_path / "snapshots" / name).write_bytes(b"")
+    assert sheets(tmp_path) == ((10, tmp_path / "snapshots" / "000000010.png"),)
 
 
 def test_the_port_is_the_given_one_or_the_environment_s_or_7860(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,17 @@ def test_the_card_s_code_runs_and_the_card_says_what_is_missing(finished, tmp_pa
     assert [phrase.split()[0] for phrase in unfilled(out)] == ["metrics"]
 
 
+def test_the_history_is_the_run_s_own_sheets(finished, tmp_path):
+    sheets = sorted((finished[0] / "samples").glob("*.png"))
+    out = run(Export(finished[0], tmp_path / "tiny", history=5))
+    kept = sorted((out / "snapshots").iterdir())
+    assert [file.name for file in kept] == [sheet.name for sheet in sheets] == ["000000020.png", "000000040.png"]
+    assert kept[1].read_bytes() == sheets[-1].read_bytes()
+    assert "`snapshots/` has this sheet" in (out / "README.md").read_text()
+    older = run(Export(finished[0], tmp_path / "older", checkpoint=5, history=9))
+    assert [int(file.stem) for file in sorted((older / "snapshots").iterdir())] == [20]
+
+
 def test_an_older_checkpoint_can_be_taken(finished, tmp_path):
     folder, _ = finished
     run(Export(folder, tmp_path / "old", checkpoint=5))

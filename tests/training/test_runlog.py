@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from training.clock import Clock
 from training.penalties import PENALTIES
 from training.recipe import Recipe
 from training.runlog import forget_after, read_log
+from training.snapshots import evenly
 from training.steps import Critic, Game
 from training.trainer import ema_decay, train, update_ema
 
@@ -87,3 +89,8 @@ def test_a_penalty_costs_no_forward_pass(recipe):
     for name in ("r1", "r2"):
         PENALTIES[name](critic, real, fake)
     assert passes == [2, 2]
+
+
+@pytest.mark.parametrize(("count", "kept"), [(1, [0]), (2, [0, 9]), (4, [0, 3, 6, 9]), (99, list(range(10)))])
+def test_the_first_and_the_last_of_a_history_are_kept(count, kept):
+    assert evenly([Path(str(i)) for i in range(10)], count) == [Path(str(i)) for i in kept]

@@ -1,0 +1,60 @@
+"""The tab that scrubs through a model's training: the same seeds, drawn by the generator as it was then."""
+
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from ganhub.errors import UserError
+from ganhub.studio.models import Model
+from ganhub.studio.page import Page
+from ganhub.studio.state import check_model, is_int, show
+
+NOTHING = "This model keeps no pictures of its training."
+ABOUT = "The same seeds, drawn by the generator as it was after so many real pictures. Move the slider."
+
+
+def sheet(models: dict[str, Model], name: Any, moment: Any) -> tuple[Image.Image | None, str]:
+    """The sheet of a moment, counted from 0, and a line about it; nothing where the model has none."""
+    model = check_model(models, name)
+    if not model.history:
+        return None, NOTHING
+    if not is_int(moment) or not 0 <= moment < len(model.history):
+        raise UserError(f"the moment must be a whole number from 0 to {len(model.history) - 1}, got {show(moment)}")
+    images, file = model.history[moment]
+    with Image.open(file) as picture:
+        return enlarged(picture), f"after **{images:,}** real pictures"
+
+
+def enlarged(picture: Image.Image) -> Image.Image:
+    """Small sheets at twice their size, pixel for pixel: browsers would blur them."""
+    times = max(1, 640 // picture.width)
+    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+
+
+def switch(models: dict[str, Model], name: Any) -> tuple[dict, Image.Image | None, str]:
+    """The slider, the last sheet and its line, after the model was changed."""
+    model = check_model(models, name)
+    last = max(len(model.history) - 1, 0)
+    return gr.update(**slider(model)), *sheet(models, name, last)
+
+
+def slider(model: Model) -> dict[str, Any]:
+    last = len(model.history) - 1
+    return {"minimum": 0, "maximum": max(last, 1), "value": max(last, 0), "visible": last > 0}
+
+
+def build(page: Page) -> None:
+    """The tab; it follows the picker."""
+    first = page.models[page.picker.value]
+    picture, line = sheet(page.models, first.name, max(len(first.history) - 1, 0))
+    gr.Markdown(ABOUT)
+    moment = gr.Slider(**slider(first), step=1, label="Moment", buttons=[], elem_id="moment")
+    status = gr.Markdown(line, elem_id="moment-status")
+    shown = gr.Image(
+        picture, show_label=False, interactive=False, format="png", height="auto", buttons=["download", "fullscreen"],
+        elem_id="history",
+    )  # fmt: skip
+    options: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
+    moment.input(page.handler(sheet), [page.picker, moment], [shown, status], trigger_mode="always_last", **options)
+    page.picker.change(page.handler(switch), page.picker, [moment, shown, status], **options)
