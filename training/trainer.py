@@ -26,6 +26,7 @@ from training.runlog import RunLog
 from training.signals import Interrupted, StopSignal
 from training.snapshots import save_snapshot
 from training.steps import Game, Stats, d_step, g_step
+from training.warm_start import warm_start
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +145,8 @@ def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> Tr
     torch.backends.cudnn.deterministic = True  # resuming is exact on a GPU too
     set_seed(recipe.seed)
     built = recipe.build(len(data.class_names))
+    if recipe.init:
+        warm_start(recipe.init, *built)
     generator, discriminator = (
         network.to(accelerator.device, memory_format=torch.channels_last).train() for network in built
     )

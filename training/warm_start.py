@@ -1,0 +1,49 @@
+"""Begin from weights that a model has learnt already: transfer learning, as in Wang et al. 2018 (arXiv:1805.01677).
+
+What fits by name and shape is taken, for both networks; what doesn't (another number of classes, say) starts fresh.
+"""
+
+import logging
+
+import torch
+from torch import nn
+
+from ganhub.errors import UserError
+from ganhub.models.base import Discriminator, Generator
+
+log = logging.getLogger(__name__)
+
+LEAST = 0.5  # of a network's numbers must fit, or it is another network
+
+
+def warm_start(source: str, generator: Generator, discriminator: Discriminator) -> None:
+    """Fill both networks, in place, from a model: a zoo name, a folder or a Hub id.
+
+    Raises:
+        UserError: there is no such model, it has no discriminator, or it fits these networks too little.
+    """
+    from ganhub.pipeline import GANPipeline
+
+    pipe = GANPipeline.from_pretrained(source, discriminator=True)
+    for part, network, learnt in (
+        ("generator", generator, pipe.generator),
+        ("discriminator", discriminator, pipe.discriminator),
+    ):
+        share = take(network, learnt)
+        if share < LEAST:
+            raise UserError(
+                f"--init {source}: {share:.0%} of its {part} fits this one; use the same --arch, resolution and widths "
+                f"(its recipe.json has them)"
+            )
+        log.warning("--init %s: %.1f %% of the %s's numbers taken, the rest starts fresh", source, 100 * share, part)
+
+
+@torch.no_grad()
+def take(network: nn.Module, learnt: nn.Module) -> float:
+    """Copy what has the same name and shape; the share of the network's numbers that was filled."""
+    theirs = learnt.state_dict()
+    mine = network.state_dict()
+    fitting = {name: value for name, value in theirs.items() if name in mine and mine[name].shape == value.shape}
+    for name, value in fitting.items():
+        mine[name].copy_(value)
+    return sum(value.numel() for value in fitting.values()) / sum(value.numel() for value in mine.values())
