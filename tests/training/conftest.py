@@ -35,7 +35,7 @@ def shrink(recipe: Recipe, data: str, **changes) -> Recipe:
 def recipe(picture_folder) -> Recipe:
     """A conditional DCGAN with flips, every augmentation and lazy penalties, so that all draws take part."""
     return shrink(
-        PRESETS["frogs"],
+        PRESETS["frogs-small"],
         picture_folder,
         conditional=True,
         discriminator={"width": 4, "norm": "none"},

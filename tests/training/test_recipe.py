@@ -25,7 +25,7 @@ def test_presets_build_check_and_reload_exactly(name, tmp_path):
 
 
 def test_digits_are_never_mirrored():
-    assert not any(recipe.flip for name, recipe in PRESETS.items() if name == "digits" or "mnist" in name)
+    assert not any(recipe.flip for name, recipe in PRESETS.items() if "digits" in name or "mnist" in name)
 
 
 def test_arguments_that_do_not_fit_the_architecture():
