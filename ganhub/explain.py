@@ -20,9 +20,12 @@ from ganhub.errors import UserError, first_line
 
 TOKENS = "https://huggingface.co/settings/tokens"
 PASSING = (408, 429, 500, 502, 503, 504)
+CONNECT = 10.0  # seconds after which nobody is there
 XET = re.compile(r"HTTP status (?:client|server) error \((\d{3})")  # all that Xet's uploader says of an answer
 FULL = re.compile(r"storage|quota|billing|space limit", re.IGNORECASE)
 NO_TOKEN = f"no Hub token: set HF_TOKEN, run `hf auth login`, or give --token (make one at {TOKENS})"
+BAD_TOKEN = "the Hub token has characters that none has; set HF_TOKEN or run `hf auth login`"
+TOKEN = re.compile(r"[!-~]*")
 # all that a call of the client raises; RuntimeError: an upload of one file failed, or its connections were closed
 HUB_ERRORS = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, KeyError, RuntimeError)
 
@@ -59,6 +62,11 @@ def explain(error: BaseException, repo: str, api: HfApi | None = None) -> UserEr
     if isinstance(error, OSError):
         return UserError(f"{error.filename or repo}: can't be read ({error.strerror or first_line(error)})")
     return UserError(f"{repo}: the Hub refuses it ({' '.join(str(error).split())})")
+
+
+def is_token(text: str) -> bool:
+    """May it be sent as a token? An empty one is none at all."""
+    return TOKEN.fullmatch(text) is not None
 
 
 def innermost(error: BaseException) -> BaseException:
@@ -113,7 +121,7 @@ def bounded(repo: str, answer: float, limit: float) -> Iterator[None]:
 
     client = get_session()
     timeout, hooks = client.timeout, client.event_hooks["response"]
-    client.timeout = httpx.Timeout(answer)
+    client.timeout = httpx.Timeout(answer, connect=min(answer, CONNECT))
     hooks.append(give_up)
     try:
         yield

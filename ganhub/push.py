@@ -11,14 +11,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, get_token
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx, validate_repo_id
 
 import ganhub
 from ganhub.differences import Pushed, is_foreign, is_same, local_files
 from ganhub.errors import UserError
-from ganhub.explain import HUB_ERRORS, NO_TOKEN, bounded, explain, innermost, is_passing, limit_of
+from ganhub.explain import (
+    BAD_TOKEN,
+    HUB_ERRORS,
+    NO_TOKEN,
+    bounded,
+    explain,
+    innermost,
+    is_passing,
+    is_token,
+    limit_of,
+)
 
 PATIENCE = 30.0  # seconds in all, for what passes
 FIRST_PAUSE = 0.5
@@ -70,12 +80,14 @@ def push(
     Raises:
         UserError: one line; see `ganhub.explain`.
     """
-    if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
+    if token is not None and not (token and is_token(token)):
         raise UserError("--token: not a token of the Hub; it is one word that begins with hf_")
     if tag is not None and (create_pr or not TAG.fullmatch(tag)):
         why = "a pull request can't be tagged; tag it once it is merged" if create_pr else "not a name such as v1.0"
         raise UserError(f"--tag {tag}: {why}")
-    if not dry_run and not (token or get_token()):
+    if not is_token(known := token or get_token() or ""):
+        raise UserError(f"{repo}: {BAD_TOKEN}")
+    if not dry_run and not known:
         raise UserError(f"{repo}: {NO_TOKEN}")
     keep = keep or (is_foreign if repo_type == "model" else lambda path: True)
     api, files = HfApi(token=token), local_files(folder, under)
@@ -165,6 +177,8 @@ class Job:
         """The repo as it is on main, or None when there is none that this token may see."""
         try:
             info = self.api.repo_info(self.repo, repo_type=self.repo_type)
+        except GatedRepoError:  # a kind of the other for the client
+            raise
         except RepositoryNotFoundError:
             return None
         if info.id != self.repo:

@@ -142,6 +142,15 @@ def test_a_token_that_will_not_do_is_one_line(hub, folder, token, exists, reques
     assert "\n" not in str(error.value) and shown(hub, repo) == before
 
 
+@pytest.mark.parametrize("token", ["hf_\u00e9", "hf_x y"])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_token_of_the_environment_that_can_be_none_is_not_sent(hub, folder, token, dry_run, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(UserError, match="alice/odd: the Hub token has characters that none has; set HF_TOKEN") as error:
+        push(folder, "alice/odd", dry_run=dry_run)
+    assert token not in str(error.value) and not hub.requests
+
+
 ANSWERS = {
     (400, "Bad file name"): "the Hub refuses it .*Bad file name",
     (402, "Payment required"): "the quota is full",
@@ -193,9 +202,12 @@ def test_names_that_are_not_to_be_had(hub, folder, repo):
 
 def test_a_gated_repo_says_where_to_ask(hub, folder, repo):
     push(folder, repo)
-    hub.fault("POST .*/preupload/", status=403, headers={"X-Error-Code": "GatedRepo"})
-    with pytest.raises(UserError, match=f"is gated; ask for access at .*/{repo}"):
-        push(write_folder(folder, 2), repo)
+    write_folder(folder, 2)
+    for request in ("POST .*/preupload/", "GET /api/models/[^/]*/[^/]*$", "GET .*/tree/"):
+        hub.fault(request, status=403, headers={"X-Error-Code": "GatedRepo"})
+        with pytest.raises(UserError, match=f"is gated; ask for access at .*/{repo}"):
+            push(folder, repo)
+        assert not hub.faults[-1]["times"] and commits(hub, repo) == 2
 
 
 def test_no_network_and_somebody_elses_page_are_one_line(hub, folder, repo, monkeypatch):
