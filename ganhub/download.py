@@ -6,7 +6,6 @@ hours where a rate limit asks so.
 """
 
 import logging
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,20 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, httpx, tqdm, validate_repo_id
 
 from ganhub import __version__
 from ganhub.errors import UserError, first_line
-from ganhub.explain import explain, innermost
+from ganhub.explain import BAD_TOKEN, explain, innermost, is_token
 from ganhub.layout import Wanted, limit
 from ganhub.patience import ERRORS, DamagedError, GarbledError, Patience, ShortError, ask_briefly, brief, patiently
 from ganhub.store import REVISION, Blob, Commit, Store, make_commit
 
 PATIENCE_WITH_COPY = 2.0  # seconds of failures when a newer version is fetched and an older one would do
 SHOWN = 10 * 2**20  # bytes from which on a download has a progress bar
-TOKEN = re.compile(r"[!-~]*")
 DEFINITE = (401, 403, 404, 451)
+HUBS_OWN = ("X-Error-Code", "X-Error-Message")  # headers of its refusals
 
 logger = logging.getLogger("ganhub")
 
@@ -69,8 +69,8 @@ def download(repo: str, wanted: Wanted, source: Source, fresh: bool = False) -> 
         validate_repo_id(repo)
     except HFValidationError as error:
         raise UserError(f"{repo}: not a Hub id ({first_line(error)})") from error
-    if not TOKEN.fullmatch(source.token if isinstance(source.token, str) else get_token() or ""):
-        raise UserError(f"{repo}: the Hub token has characters that none has; set HF_TOKEN or run `hf auth login`")
+    if not is_token(source.token if isinstance(source.token, str) else get_token() or ""):
+        raise UserError(f"{repo}: {BAD_TOKEN}")
     store = Store(repo, source.cache_dir)
     try:
         whole = None if fresh else store.copy(revision, wanted)
@@ -111,7 +111,7 @@ def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Co
     answer = ask_briefly(lambda: ask(store.repo, source), seconds, late)
     if isinstance(answer, Exception) and is_definite(answer):
         raise answer
-    newest = answer if isinstance(answer, Commit) else store.newer(revision)
+    newest = answer if isinstance(answer, Commit) else store.newer(revision) if answer is None else None
     reason = f"the Hub didn't answer within {seconds:g} s" if answer is None else "the Hub can't be asked"
     if newest is not None and not (whole and newest.id == copy.id):
         if newest is not answer:
@@ -124,6 +124,7 @@ def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Co
             if isinstance(error, UserError) or is_definite(error):
                 raise
             reason = f"its version {newest.id[:7]} can't be fetched"
+            store.forget_newer(revision)  # or the next load would wait for it again
     elif isinstance(answer, Commit):
         return copy
     logger.warning("%s: %s; using the copy of %s from the cache", store.repo, reason, copy.id[:7])
@@ -131,17 +132,30 @@ def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Co
 
 
 def ask(repo: str, source: Source, timeout: float = 10.0) -> Commit:
-    """What the Hub has of a repo, in one request."""
+    """What the Hub has of a repo, in one request; one more a file where it tells no sizes and hashes in that."""
     api = HfApi(token=source.token, library_name="ganhub", library_version=__version__)
     files: dict[str, tuple[Any, Any]] = {}
     try:
         info = api.model_info(repo, revision=source.revision, files_metadata=True, timeout=timeout)
         for sibling in info.siblings or []:
-            lfs = sibling.lfs
-            files[sibling.rfilename] = (lfs.size, lfs.sha256) if lfs else (sibling.size, sibling.blob_id)
+            if limit(name := sibling.rfilename) is not None:
+                files[name] = announced(sibling) or by_headers(api, hf_hub_url(repo, name, revision=info.sha), timeout)
         return make_commit(info.sha, files)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GarbledError(f"{repo}: {first_line(error)}") from error
+
+
+def announced(sibling: RepoSibling) -> tuple[Any, Any] | None:
+    """Size and digest of a file, where the Hub tells them with the list of files."""
+    if sibling.lfs:
+        return sibling.lfs.size, sibling.lfs.sha256
+    return (sibling.size, sibling.blob_id) if sibling.blob_id else None
+
+
+def by_headers(api: HfApi, url: str, timeout: float) -> tuple[Any, Any]:
+    """The same from the headers of the file itself: a mirror may tell them only there."""
+    head = api.get_hf_file_metadata(url=url, timeout=timeout)
+    return head.size, head.etag
 
 
 def fetch(store: Store, commit: Commit, wanted: Wanted, source: Source, patience: Patience) -> None:
@@ -220,9 +234,9 @@ class Transfer:
 
 
 def is_definite(error: BaseException) -> bool:
-    """Did the Hub itself say no?"""
+    """Did the Hub itself say no, and not a proxy on the way to it?"""
     response = getattr(innermost(error), "response", None)
-    return response is not None and response.status_code in DEFINITE
+    return response is not None and response.status_code in DEFINITE and any(map(response.headers.get, HUBS_OWN))
 
 
 def said(error: BaseException, repo: str, revision: str) -> UserError:

@@ -14,7 +14,7 @@ from ganhub.explain import HUB_ERRORS, innermost, is_passing, limit_of
 
 PATIENCE = 15.0  # seconds that failed attempts, and the pauses between them, may take of one call
 ANSWER = 10.0  # seconds that the Hub may be silent in one attempt
-BRIEF = 0.1  # seconds that the Hub is waited for when there is a copy in the cache
+BRIEF = 0.08  # seconds that the Hub is waited for when there is a copy in the cache
 BRIEF_VARIABLE = "GANHUB_PATIENCE"
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 HOPE = 2**20  # bytes that arrived since the last failure make up for it
@@ -89,7 +89,7 @@ def patiently(attempt: Callable[[float], Answer], patience: Patience) -> Answer:
 
 
 def brief() -> float:
-    """Seconds that the Hub is waited for when a copy is in the cache: GANHUB_PATIENCE, else 0.1.
+    """Seconds that the Hub is waited for when a copy is in the cache: GANHUB_PATIENCE, else 0.08.
 
     Raises:
         UserError: the variable holds no number of seconds.

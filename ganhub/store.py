@@ -106,6 +106,10 @@ class Store:
             self.remember(commit)
             self._write(self.folder / "ganhub" / "newer" / revision, commit.id)
 
+    def forget_newer(self, revision: str) -> None:
+        with contextlib.suppress(OSError):
+            (self.folder / "ganhub" / "newer" / revision).unlink(missing_ok=True)
+
     def remember(self, commit: Commit) -> None:
         files = {path: [blob.size, blob.digest] for path, blob in commit.files.items()}
         self._write(self.folder / "ganhub" / f"{commit.id}.json", json.dumps(files, indent=1))
