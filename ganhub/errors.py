@@ -7,4 +7,10 @@ class UserError(ValueError):
 
 def first_line(error: BaseException) -> str:
     """What another library's exception says, cut to the one line that fits into ours."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return shorten((str(error).strip() or type(error).__name__).splitlines()[0])
+
+
+def shorten(text: object, most: int = 500) -> str:
+    """What a stranger's file says, cut to what fits into a message."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else f"{line[:most]}..."

@@ -21,7 +21,8 @@ from ganhub.images import to_pil, to_unit
 from ganhub.latents import MAX_SEED, sample, truncate
 from ganhub.layout import Wanted, split_names
 from ganhub.models.base import Discriminator, GANModule, Generator
-from ganhub.models.families import VERSION_KEY, check_class_names, find_class
+from ganhub.models.families import check_class_names, find_class
+from ganhub.versions import VERSION_KEY
 
 if TYPE_CHECKING:
     from ganhub.differences import Pushed
@@ -83,7 +84,7 @@ class GANPipeline(DiffusionPipeline):
     ) -> Self:
         """Load a model; never runs code from a repo and never reads a pickle.
 
-        What is in the cache is used when the Hub doesn't answer within 0.1 s (`GANHUB_PATIENCE` in seconds), or not
+        What is in the cache is used when the Hub doesn't answer within 0.08 s (`GANHUB_PATIENCE` in seconds), or not
         sensibly; that is logged. `ganhub pull` fetches the newest version however long it takes.
 
         Args:

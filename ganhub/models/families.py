@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ganhub import __version__
-from ganhub.errors import UserError
+from ganhub.errors import UserError, shorten
 from ganhub.files import read_object
 from ganhub.layout import CONFIG_FILE, INDEX_FILE, split_names
 from ganhub.models import ARCHITECTURES
@@ -13,12 +12,11 @@ from ganhub.models.base import ARCH_KEY, GANModule
 from ganhub.models.base import Discriminator as AutoDiscriminator
 from ganhub.models.base import Generator as AutoGenerator
 from ganhub.models.strict import read_object_of
+from ganhub.versions import how_to_update
 
 __all__ = ["AutoDiscriminator", "AutoGenerator", "check_class_names", "find_class", "find_family"]
 
 NAME = re.compile(r"\S(.{0,98}\S)?")  # of a class
-VERSION_KEY = "_ganhub_version"  # in model_index.json: the ganhub that wrote it
-VERSION = re.compile(r"\d{1,5}(?:\.\d{1,5}){1,2}", re.ASCII)
 
 Network = TypeVar("Network", bound=GANModule)
 
@@ -40,8 +38,8 @@ def find_class(index: dict[str, Any], part: str, base: type[Network], folder: Pa
     prefix, _, arch = str(library).rpartition(".")
     if prefix != "ganhub.models" or arch not in ARCHITECTURES or name != base.__name__:
         raise UserError(
-            f"{folder / INDEX_FILE}: {part} is {str(entry)[:100]}, not a {base.__name__} of a family that this ganhub "
-            f"has ({', '.join(ARCHITECTURES)}); {how_to_update(index)}"
+            f"{folder / INDEX_FILE}: {part} is {shorten(entry, 100)}, not a {base.__name__} of a family that this "
+            f"ganhub has ({', '.join(ARCHITECTURES)}); {how_to_update(index)}"
         )
     return getattr(ARCHITECTURES[arch], base.__name__)
 
@@ -53,7 +51,7 @@ def find_family(folder: Path, base: type[Network]) -> type[Network]:
         return getattr(ARCHITECTURES[arch], base.__name__)
     file = folder.parent / INDEX_FILE
     if not file.is_file():
-        raise UserError(f"{folder / CONFIG_FILE}: names no family that this ganhub has; update ganhub")
+        raise UserError(f"{folder / CONFIG_FILE}: names no family that this ganhub has; {how_to_update({})}")
     return find_class(read_object(file), base.part, base, folder.parent)
 
 
@@ -68,15 +66,3 @@ def check_class_names(index: dict[str, Any], generator: AutoGenerator, folder: P
             "no two alike, in one line of 1 to 100 characters"
         )
     return names
-
-
-def how_to_update(index: dict[str, Any]) -> str:
-    """Names the version that is needed, where the file was written by a newer one than this."""
-    wrote = index.get(VERSION_KEY)
-    if isinstance(wrote, str) and VERSION.fullmatch(wrote) and _numbers(wrote) > _numbers(__version__):
-        return f"it needs ganhub >= {wrote}, this is {__version__}; update ganhub: pip install -U ganhub"
-    return "update ganhub"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))

@@ -5,10 +5,11 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from ganhub.errors import UserError, first_line
+from ganhub.errors import UserError, first_line, shorten
 from ganhub.files import read_object
 from ganhub.layout import CONFIG_FILE
 from ganhub.models.base import ARCH_KEY, DTYPES, GANModule, Module, arguments_of, sketch
+from ganhub.versions import how_to_update_for
 
 
 def read_object_of(folder: Path) -> dict[str, Any]:
@@ -23,15 +24,17 @@ def read_config(folder: Path, cls: type[GANModule]) -> dict[str, Any]:
     file = folder / CONFIG_FILE
     config = read_object_of(folder)
     if config.get("_class_name", cls.__name__) != cls.__name__:
-        raise UserError(f"{file}: describes a {config['_class_name']}, not a {cls.__name__}")
+        raise UserError(f"{file}: describes a {shorten(config['_class_name'], 100)}, not a {cls.__name__}")
     if cls.part and config.get(ARCH_KEY, cls.arch) != cls.arch:
         auto = f"ganhub.Auto{cls.__name__} finds the family"
         raise UserError(
-            f"{file}: describes a {cls.__name__} of the family {config[ARCH_KEY]!r}, not {cls.arch}; {auto}"
+            f"{file}: describes a {cls.__name__} of the family {shorten(repr(config[ARCH_KEY]), 100)}, "
+            f"not {cls.arch}; {auto}"
         )
     arguments = {key: value for key, value in config.items() if not key.startswith("_")}
     if unknown := arguments.keys() - set(arguments_of(cls)):
-        raise UserError(f"{file}: {cls.__module__}.{cls.__name__} takes no {', '.join(sorted(unknown))}; update ganhub")
+        names = shorten(", ".join(sorted(unknown)), 100)
+        raise UserError(f"{file}: {cls.__module__}.{cls.__name__} takes no {names}; {how_to_update_for(folder.parent)}")
     return arguments
 
 
