@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from ganhub.card import CURVES_FILE, LOG_FILE, SAMPLES_FILE, UNSAID, Facts, save_facts, write_card
 from ganhub.errors import UserError, first_line
+from ganhub.hub import HUB_ID
 from training.about import About, of_preset
 from training.energy import power
 from training.extras import Extras, add_extras
@@ -137,7 +138,7 @@ def facts(
         license_link=options.license_link or ("" if options.license else about.license_link),
         data=options.data_citation or about.data,
         data_terms=options.data_terms or about.data_terms,
-        data_id=about.data_id,
+        data_id=about.data_id or (data if data == recipe.data and HUB_ID.fullmatch(data) else ""),
         data_digest=record["data_digest"],
         limits=options.limits or about.limits,
         bias=options.bias or about.bias,

@@ -1,6 +1,7 @@
 """What is still missing in a model folder's card: publishing refuses until nothing is."""
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ EXPORTED = {
     SAMPLES_FILE: "the sample sheet",
     CURVES_FILE: "the training curves",
 }
-MEASURE = "python -m training evaluate FOLDER --data DATA"
+MEASURE = "python -m training evaluate {} --data DATA"
 EXPORT = "python -m training export RUN --out FOLDER"
 PER_CLASS = "conditional_accuracy_per_class"
 NO_PER_CLASS = "accuracy per class was not measured"  # a note of `evaluate` that starts so says why
@@ -78,20 +79,21 @@ def _facts(facts: Facts) -> list[str]:
 
 
 def _measured(folder: Path) -> list[str]:
+    measure = MEASURE.format(shlex.quote(str(folder)))
     try:
         metrics = read_object(folder / METRICS_FILE)
     except FileNotFoundError:
-        return [f"metrics ({MEASURE})"]
+        return [f"metrics ({measure})"]
     if not isinstance(metrics.get("protocol"), dict):
-        return [f"the protocol of the metrics ({MEASURE})"]
+        return [f"the protocol of the metrics ({measure})"]
     measured = metrics.get("generator_sha256")  # absent in older files
     if measured is not None and (folder / WEIGHTS).is_file() and measured != weights_sha256(folder):
-        return [f"metrics of these weights, they are of others ({MEASURE})"]
+        return [f"metrics of these weights, they are of others ({measure})"]
     missing = []
     if not metrics.get("memorisation") and not _noted(metrics, NO_COPIES):
-        missing.append(f"memorisation ({MEASURE})")
+        missing.append(f"memorisation ({measure})")
     if _classes(folder) and not metrics.get(PER_CLASS) and not _noted(metrics, NO_PER_CLASS):
-        missing.append(f"accuracy per class ({MEASURE})")
+        missing.append(f"accuracy per class ({measure})")
     return missing
 
 

@@ -125,6 +125,7 @@ def _usage(folder: Path, facts: Facts, generator: dict[str, Any]) -> str:
         "## How to use it",
         f"```python\nfrom ganhub import GANPipeline\n\npipe = {_load(facts.name)}\n"
         f"images = pipe(num_images=16{labels}, seed=0).images\n```",
+        "That needs Python 3.11 or newer and the package `ganhub`: `pip install` its wheel, or a copy of its source.",
         f"{generator['resolution']}x{generator['resolution']} pixels, {channels}{_classes(folder, generator)}. One "
         "seed is one picture, whatever the batch. The weights are safetensors; loading with ganhub runs no code from "
         "the repository.",

@@ -137,7 +137,7 @@ def test_a_missing_or_empty_file_is_unfilled(folder, name):
 def test_what_was_not_measured_is_unfilled(folder, changes, phrase):
     (folder / "metrics.json").write_text(json.dumps({**MEASURED, **changes}))
     (missing,) = unfilled(folder)
-    assert missing == f"{phrase} (python -m training evaluate FOLDER --data DATA)"
+    assert missing == f"{phrase} (python -m training evaluate {folder} --data DATA)"
 
 
 def test_the_impossible_is_not_demanded(folder):

@@ -1,6 +1,8 @@
 """A run to the Hub with one command: exported, refused while unmeasured, published with its history."""
 
+import os
 import shutil
+import signal
 import sys
 
 import pytest
@@ -46,7 +48,7 @@ def measure(folder):
 def test_a_run_is_exported_measured_and_published(hub, finished, monkeypatch):
     monkeypatch.setenv("GANHUB_PATIENCE", "10")
     options = Publish(source=finished, repo="alice/run", tag="v1", **SAID)
-    with pytest.raises(UserError, match=r"missing: metrics \(python -m training evaluate"):
+    with pytest.raises(UserError, match=rf"missing: metrics \(python -m training evaluate {finished}/model "):
         run(options)
     assert shown(hub, "alice/run") is None and not hub.requests
     measure(finished / "model")
@@ -118,6 +120,19 @@ def test_the_history_is_published_small_and_loads(hub, finished, monkeypatch):
     with pytest.raises(UserError, match="publishes at most 10"):
         run(options)
     assert run(Publish(source=finished, repo="alice/history")).deleted
+
+
+def test_ctrl_c_says_what_the_hub_shows_and_the_same_command_finishes(hub, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(ZOO / "digits", tmp_path / "digits")
+    monkeypatch.setattr(sys, "argv", ["training", "publish", str(folder), "--repo", "alice/stopped"])
+    hub.fault("POST .*/preupload/", kind="drop", call=lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(SystemExit) as stop:
+        command_line.main()
+    error = capsys.readouterr().err
+    assert stop.value.code == 130 and error.startswith("stopped; the Hub shows what it showed before, or all of it")
+    assert shown(hub, "alice/stopped") == {}
+    command_line.main()
+    assert shown(hub, "alice/stopped").keys() == held(folder).keys()
 
 
 def test_the_command_shows_sizes_and_the_address_and_fails_with_one_line(hub, tmp_path, monkeypatch, capsys):

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelCard
 
 from ganhub import UserError
 from tests.conftest import write_pictures
 from tests.training.conftest import shrink
 from training.data import load_images
+from training.export import Export
+from training.export import run as export
 from training.prepare import Prepare
 from training.prepare import run as prepare
 from training.presets import PRESETS
@@ -134,6 +136,9 @@ def test_points_are_trained_on_by_id_and_keep_their_modes(repo, picture_folder, 
         assert torch.equal(here.images, there.images) and torch.equal(here.labels, there.labels)
         assert here.class_names == there.class_names
     train(dataclasses.replace(shrink(PRESETS["ring"], ""), data=repo), tmp_path / "run")
+    model = export(Export(tmp_path / "run", tmp_path / "model"))
+    assert ModelCard.load(model / "README.md").data.datasets == [repo]
+    assert f"--data {repo} " in (model / "README.md").read_text()
     with pytest.raises(UserError, match="has no column x of points; pictures have 1 or 3 channels"):
         load_images(dataclasses.replace(points, data=str(picture_folder)))
 
