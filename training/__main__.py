@@ -249,6 +249,13 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "benchmark": (benchmark, "images per second of a recipe, beside the plain loop"),
 }
 
+SENT = "stopped; the Hub shows what it showed before, or all of it. The same command again finishes the job"
+STOPPED = {  # what Ctrl-C leaves, where that isn't nothing
+    "train": "stopped; nothing after the last checkpoint was saved",
+    "publish": SENT,
+    "push-data": SENT,
+}
+
 
 def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -265,7 +272,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("stopped; nothing after the last checkpoint was saved", file=sys.stderr)
+        print(STOPPED.get(name, "stopped"), file=sys.stderr)
         sys.exit(130)
 
 
