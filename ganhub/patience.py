@@ -17,6 +17,7 @@ ANSWER = 10.0  # seconds that the Hub may be silent in one attempt
 BRIEF = 0.08  # seconds that the Hub is waited for when there is a copy in the cache
 BRIEF_VARIABLE = "GANHUB_PATIENCE"
 PAUSES = (0.5, 1.0, 2.0, 4.0)
+STEP = 2**14  # bytes that must come within the silence borne; a trickle is no answer
 HOPE = 2**20  # bytes that arrived since the last failure make up for it
 
 Answer = TypeVar("Answer")
@@ -46,17 +47,25 @@ class Patience:
 
     def __init__(self, seconds: float = PATIENCE):
         self.seconds = self.left = seconds
-        self.failures = 0
-        self.since = time.monotonic()
+        self.failures = self.noted = 0
+        self.since, self.silence = time.monotonic(), ANSWER
 
     def timeout(self) -> float:
         """Seconds of silence to bear in the next attempt, which begins now."""
-        self.since = time.monotonic()
-        return max(0.5, min(ANSWER, self.left))
+        self.since, self.noted, self.silence = time.monotonic(), 0, max(0.5, min(ANSWER, self.left))
+        return self.silence
 
     def arrived(self, size: int) -> None:
-        """So many bytes came since the last failure."""
-        self.since = time.monotonic()
+        """So many bytes came since the last failure.
+
+        Raises:
+            ShortError: too few for the time that they took.
+        """
+        now = time.monotonic()
+        if size >= self.noted + STEP:
+            self.since, self.noted = now, size
+        elif now - self.since > self.silence:
+            raise ShortError(f"less than {STEP:,} bytes came in {self.silence:.3g} s")
         if size >= HOPE:
             self.left, self.failures = self.seconds, 0
 

@@ -88,6 +88,7 @@ def test_a_fault_that_passes_is_borne(hub, repo, model, cache, match, fault):
         (NEEDED, {"status": 403, "body": {"error": "no"}}, "may not do that"),
         (WEIGHTS, {"kind": "corrupt"}, "came twice with other content than the Hub announced"),
         (WEIGHTS, {"kind": "html"}, "came twice|ended after|can't be reached"),
+        (WEIGHTS, {"kind": "drip", "after": 50, "seconds": 0.02}, "less than 16,384 bytes came in 0.5 s"),
     ],
 )
 def test_a_fault_that_stays_is_one_line_in_a_short_time(hub, repo, model, cache, match, fault, words, monkeypatch):
@@ -114,6 +115,7 @@ def test_the_default_patience_ends(monkeypatch):
 
 
 def test_a_drop_goes_on_where_it_broke_off(hub, repo, cache):
+    settled(hub).requests.clear()  # those of another test that was answered slowly
     hub.fault(WEIGHTS, kind="drop", after=4321)
     GANPipeline.from_pretrained(repo, cache_dir=cache)
     assert [request["range"] for request in settled(hub).log(WEIGHTS)] == [None, "bytes=4321-"]
@@ -253,13 +255,18 @@ def test_a_hub_that_is_down_is_not_asked_for_the_newer_version_that_it_named(hub
     assert settled(hub).requests and not hub.log(NEEDED)
 
 
-def test_a_newer_version_that_cant_be_fetched_leaves_the_copy(hub, repo, pipe, cache, wait_long, monkeypatch, caplog):
+@pytest.mark.parametrize("fault", [{"status": 503}, {"kind": "drip", "after": 50, "seconds": 0.02}])
+def test_a_newer_version_that_cant_be_fetched_leaves_the_copy(
+    hub, repo, pipe, cache, wait_long, monkeypatch, caplog, fault
+):
     monkeypatch.setattr("ganhub.download.PATIENCE_WITH_COPY", 0.1)
     old = pixels(repo, cache_dir=cache)
     commit = new_version(repo, pipe, cache.parent)
-    hub.fault(WEIGHTS, status=503, times=1000)
+    hub.fault(WEIGHTS, times=1000, **fault)
+    start = time.monotonic()
     with caplog.at_level(logging.WARNING, "ganhub"):
         assert pixels(repo, cache_dir=cache) == old
+    assert time.monotonic() - start < 3
     assert f"its version {commit[:7]} can't be fetched" in caplog.text
     hub.faults.clear()
     assert pixels(repo, cache_dir=cache) != old
