@@ -43,6 +43,8 @@ def explain(error: BaseException, repo: str, api: HfApi | None = None) -> UserEr
         return error
     if isinstance(error, OfflineModeIsEnabled):
         return UserError(f"{repo}: HF_HUB_OFFLINE is set, so the Hub isn't asked; unset it and try again")
+    if isinstance(error, UnicodeEncodeError | httpx.LocalProtocolError):  # whose text may hold the token
+        return UserError(f"{repo}: {BAD_TOKEN}")
     if isinstance(error, HFValidationError):
         return UserError(f"{repo}: not a Hub id such as user/name ({first_line(error)})")
     if isinstance(error, HfHubHTTPError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, get_token
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx, validate_repo_id
 
@@ -177,9 +177,10 @@ class Job:
         """The repo as it is on main, or None when there is none that this token may see."""
         try:
             info = self.api.repo_info(self.repo, repo_type=self.repo_type)
-        except GatedRepoError:  # a kind of the other for the client
-            raise
-        except RepositoryNotFoundError:
+        except HfHubHTTPError as error:  # gated is a kind of not found for the client, and a mirror's 404 is none
+            absent = isinstance(error, RepositoryNotFoundError) or error.response.status_code == 404
+            if isinstance(error, GatedRepoError) or not absent:
+                raise
             return None
         if info.id != self.repo:
             raise UserError(f"{self.repo}: is called {info.id} on the Hub; publish to that name")

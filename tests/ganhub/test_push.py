@@ -200,6 +200,11 @@ def test_names_that_are_not_to_be_had(hub, folder, repo):
         push(folder, f"{repo}-taken")
 
 
+def test_a_mirror_that_says_404_and_no_more_gets_the_repo(hub, folder, repo):
+    hub.fault(f"GET /api/models/{repo}", status=404)
+    assert push(folder, repo).created and shown(hub, repo) == held(folder)
+
+
 def test_a_gated_repo_says_where_to_ask(hub, folder, repo):
     push(folder, repo)
     write_folder(folder, 2)

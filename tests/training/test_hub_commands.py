@@ -4,12 +4,15 @@ import pytest
 import torch
 from huggingface_hub import HfApi
 
-from ganhub import GANPipeline
+from ganhub import GANPipeline, UserError, list_models
 from ganhub.push import push
+from ganhub.space import create
 from tests.training.test_convert import Tutorial, saved
 from tests.training.test_main import TINY, run
 from tests.training.test_trainer import contents
 from training.__main__ import again
+from training.backup import Backup
+from training.restore import restore
 
 
 def test_a_run_moves_by_the_hub_and_its_repo_can_be_published_to(
@@ -72,3 +75,20 @@ def test_convert_and_push_data_by_the_command_line(hub, monkeypatch, picture_fol
     assert "nothing was uploaded yet" in capsys.readouterr().out
     run(monkeypatch, *data)
     assert "/datasets/alice/by-hand: this data set" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda here: list_models(),
+        lambda here: list_models(token="hf_\nsecret"),
+        lambda here: restore("hub://alice/any", here / "run"),
+        lambda here: Backup("alice/any", 1).check(1),
+        lambda here: create("alice/any", ["alice/any"]),
+    ],
+)
+def test_a_token_that_cant_be_sent_is_one_line_without_it(hub, ask, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_TOKEN", "hf_\u00e9secret")
+    with pytest.raises(UserError, match="the Hub token has characters that none has") as refused:
+        ask(tmp_path)
+    assert "secret" not in str(refused.value) and "\n" not in str(refused.value) and not hub.requests
