@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ganhub import __version__
-from ganhub.errors import UserError
+from ganhub.errors import UserError, shorten
 
+MAX_LINE = 2000  # characters of a fact that `ganhub info` prints
 MAX_LABEL = 10**6  # what no model has; a range up to here is small enough to list
 
 
@@ -102,7 +103,7 @@ def info(options: argparse.Namespace) -> None:
     if not metrics:
         lines["metrics"] = "not measured"
     width = max(map(len, lines))
-    print("\n".join(f"{name:{width}}  {value}" for name, value in lines.items()))
+    print("\n".join(f"{name:{width}}  {shorten(value, MAX_LINE)}" for name, value in lines.items()))
 
 
 def read_if_there(file: Path) -> dict[str, Any]:

@@ -11,6 +11,6 @@ def first_line(error: BaseException) -> str:
 
 
 def shorten(text: object, most: int = 500) -> str:
-    """What a stranger's file says, cut to what fits into a message."""
-    line = " ".join(str(text).split())
+    """What a stranger's file says, cut to what fits into a message, without what would steer the terminal."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
     return line if len(line) <= most else f"{line[:most]}..."

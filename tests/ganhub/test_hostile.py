@@ -5,6 +5,7 @@ import json
 import pickle
 import resource
 import struct
+import sys
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from huggingface_hub import HfApi
 from safetensors.torch import load_file
 
 import ganhub.download
-from ganhub import GANPipeline, UserError
+from ganhub import GANPipeline, UserError, cli
 from ganhub.download import Source, download
 from ganhub.hub import resolve
 from ganhub.layout import Wanted, limit
@@ -203,6 +204,15 @@ def test_a_body_longer_than_announced_is_cut_off(hub, model, monkeypatch, tmp_pa
     with pytest.raises(UserError, match="came twice with other content than the Hub announced"):
         download(name, Wanted(), Source(cache_dir=tmp_path / "cache"))
     assert not list(tmp_path.rglob("*.incomplete"))
+
+
+def test_what_a_card_says_does_not_steer_the_terminal(hub, model, monkeypatch, capsys):
+    (model / "card.json").write_text(json.dumps({"summary": "\x1b[2J\x07gone\nlicence  mit", "license": "x" * 10**5}))
+    monkeypatch.setattr(sys, "argv", ["ganhub", "info", publish(model, "alice/terminal")])
+    cli.main()
+    out = capsys.readouterr().out
+    assert "what          [2J gone licence mit\n" in out and len(out) < 5000
+    assert all(char.isprintable() for char in out.replace("\n", ""))
 
 
 def test_links_in_a_local_folder_lead_to_no_more_than_what_is_parsed(model, tmp_path):
