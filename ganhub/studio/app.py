@@ -15,7 +15,7 @@ from ganhub.studio.theme import CSS, HEAD, THEME
 TABS = {
     "Generate": generate.build,
     "Training": history.build,
-    "What is this model?": about.build,
+    "About": about.build,
 }
 MAX_WAITING = 64  # events; more are told that the studio is busy
 HOUR = 3600

@@ -230,7 +230,7 @@ def test_the_link_is_copied(visit: Callable[..., Page]) -> None:
 
 def test_the_card_tells_what_a_model_is(visit: Callable[..., Page]) -> None:
     page = visit("?model=frogs")
-    page.get_by_role("tab", name="What is this model?").click()
+    page.get_by_role("tab", name="About").click()
     expect(page.locator("#card")).to_contain_text("Frogs in colour, for tests.")
     expect(page.locator("#card")).to_contain_text("no classes")
     pick(page, "digits")
@@ -242,7 +242,7 @@ def test_the_card_tells_what_a_model_is(visit: Callable[..., Page]) -> None:
 @pytest.mark.parametrize("query", ["", "?model=frogs&n=64", "?n=1"])
 def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Page], query: str) -> None:
     page = visit(query, "phone")
-    inside = {"Training": page.locator("#moment-status"), "What is this model?": page.locator("#card")}
+    inside = {"Training": page.locator("#moment-status"), "About": page.locator("#card")}
     for tab, part in (inside | {"Generate": pictures(page).first}).items():
         page.get_by_role("tab", name=tab).click()
         expect(part).to_be_visible()
