@@ -9,11 +9,12 @@ each was measured to do. `python -m training directions FOLDER` finds them. From
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = re.compile(r"[a-z][a-z0-9 -]{0,30}", re.ASCII)
+WEIGHTS_KEY = "generator_sha256"  # in the header; no direction can be called that
+MAX_ABOUT = 100  # characters
 MAX_DIRECTIONS = 64
 
 
@@ -39,13 +42,23 @@ class Effect:
     """How far a step of length 1 moves the property, in its standard deviations over samples."""
 
 
-def save_directions(folder: Path, vectors: "Mapping[str, Tensor]", effects: Mapping[str, Effect]) -> None:
-    """Write `folder`/directions.safetensors; a name for a name."""
+def save_directions(folder: Path, vectors: "Mapping[str, Tensor]", effects: Mapping[str, Effect], weights: str) -> None:
+    """Write `folder`/directions.safetensors.
+
+    Args:
+        vectors: name -> unit vector (latent_dim,).
+        effects: the same names.
+        weights: sha256 of the generator's file that they belong to.
+
+    Raises:
+        OSError, SafetensorError: it can't be written.
+    """
     from safetensors.torch import save_file
 
     from ganhub.files import write_aside
 
     header = {name: json.dumps(asdict(effect), sort_keys=True) for name, effect in effects.items()}
+    header[WEIGHTS_KEY] = weights
     tensors = {name: vector.contiguous() for name, vector in vectors.items()}
     write_aside(folder / DIRECTIONS_FILE, lambda aside: save_file(tensors, aside, metadata=header))
     (folder / DIRECTIONS_FILE).chmod(0o644)
@@ -72,16 +85,35 @@ def read_directions(folder: Path, latent_dim: int) -> "dict[str, Tensor]":
 
 
 def read_effects(folder: Path) -> dict[str, Effect]:
-    """Name -> what it was measured to do, alphabetically; {} where the folder has no directions.
+    """Name -> what it was measured to do, alphabetically, of those directions whose effect the header gives.
 
     Raises:
         UserError: the file is damaged, or holds something else.
     """
-    _, header = _read(folder / DIRECTIONS_FILE)
+    file = folder / DIRECTIONS_FILE
+    vectors, header = _read(file)
     try:
-        return {name: Effect(**json.loads(header[name])) for name in sorted(header)}
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{folder / DIRECTIONS_FILE}: damaged ({first_line(error)}); fetch it again") from error
+        return {name: _effect(json.loads(header[name])) for name in vectors if name in header}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UserError(f"{file}: the effect of a direction is not what ganhub writes; fetch it again") from error
+
+
+def _effect(found: dict[str, Any]) -> Effect:
+    about, numbers = found["about"], [float(found[key]) for key in ("r2", "per_step")]
+    if not isinstance(about, str) or not about.isprintable() or len(about) > MAX_ABOUT:
+        raise ValueError("about")
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("not finite")
+    return Effect(about, *numbers)
+
+
+def weights_of(folder: Path) -> str:
+    """Sha256 of the generator's file that the directions were found for; "" without directions, or where it isn't said.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    return _read(folder / DIRECTIONS_FILE)[1].get(WEIGHTS_KEY, "")
 
 
 def _read(file: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":

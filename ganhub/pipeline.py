@@ -49,11 +49,13 @@ class GANPipeline(DiffusionPipeline):
         generator: set to eval mode here.
         discriminator: likewise; only needed for scoring pictures.
         class_names: one name a class, or None when unconditional.
+
+    `directions` has a unit vector (latent_dim,) for each name that the loaded folder gives one (ganhub.directions); it
+    belongs to the folder, as the card does: `save_pretrained` writes the networks alone.
     """
 
     _optional_components = ["discriminator"]
     origin: tuple[str | Path, hub.Source] | None = None  # where it was loaded from
-    directions: dict[str, Tensor] = {}  # name -> unit vector (latent_dim,); see ganhub.directions
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class GANPipeline(DiffusionPipeline):
         super().__init__()
         self.register_modules(generator=generator, discriminator=discriminator)
         self.register_to_config(class_names=list(split_names(class_names)) if class_names else None)
+        self.directions: dict[str, Tensor] = {}
         generator.eval()
         if discriminator is not None:
             discriminator.eval()

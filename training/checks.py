@@ -127,6 +127,11 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
         yield "grow_from and grow_kimg belong together: a resolution to start at, and the length of a stage"
     if (recipe.lr_schedule in ("linear", "cosine")) != bool(recipe.lr_kimg):
         yield f"lr_schedule {recipe.lr_schedule} with lr_kimg {recipe.lr_kimg:g}: {LR_KIMG}"
+    elif recipe.lr_kimg and recipe.kimg > recipe.lr_kimg:
+        yield (
+            f"kimg {recipe.kimg:g}: the rates reach 0 at lr_kimg {recipe.lr_kimg:g}, and nothing is learnt after that; "
+            f"for a longer run add --lr-kimg {recipe.kimg:g}"
+        )
     if (recipe.lr_schedule == "keras") != bool(recipe.lr_decay):
         yield f"lr_schedule {recipe.lr_schedule} with lr_decay {recipe.lr_decay:g}: {LR_DECAY}"
     if recipe.instance_noise_kimg and not recipe.instance_noise:

@@ -51,6 +51,7 @@ def run(options: Directions) -> "dict[str, Effect]":
         UserError: the model or an option won't do, nothing fits, or the folder can't be written.
     """
     from ganhub.card import FACTS_FILE, write_card
+    from ganhub.card.check import weights_sha256
     from ganhub.directions import Effect, save_directions
     from ganhub.pipeline import GANPipeline
     from training.properties import PROPERTIES
@@ -63,14 +64,17 @@ def run(options: Directions) -> "dict[str, Effect]":
     print(table(fits))
     kept = {name: vector for name, (vector, r2, _) in fits.items() if r2 >= WEAK}
     effects = {name: Effect(PROPERTIES[name][0], round(fits[name][1], 4), round(fits[name][2], 4)) for name in kept}
-    if not kept:
-        raise UserError(f"{options.folder}: no property follows a direction; {DIRECTIONS_FILE} was not written")
     try:
-        save_directions(options.folder, kept, effects)
+        if kept:
+            save_directions(options.folder, kept, effects, weights_sha256(options.folder))
+        else:
+            (options.folder / DIRECTIONS_FILE).unlink(missing_ok=True)  # those of an earlier search
         if (options.folder / FACTS_FILE).is_file():
             write_card(options.folder)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{options.folder}: can't be written ({first_line(error)})") from error
+    if not kept:
+        raise UserError(f"{options.folder}: no property follows a direction; there is no {DIRECTIONS_FILE} now")
     return effects
 
 
@@ -81,6 +85,12 @@ def default_properties(pipe: "GANPipeline") -> tuple[str, ...]:
 
 
 def check(options: Directions, pipe: "GANPipeline", names: tuple[str, ...]) -> None:
+    """Refuse what can't be measured.
+
+    Raises:
+        UserError: names the option and what it may be.
+    """
+    from ganhub.latents import MAX_SEED
     from training.properties import COLOURS, PROPERTIES
 
     config: Any = pipe.generator.config
@@ -91,9 +101,11 @@ def check(options: Directions, pipe: "GANPipeline", names: tuple[str, ...]) -> N
             raise UserError(f"--properties has no {name!r}; known: {', '.join(PROPERTIES)}")
         if config.channels == 1 and name in COLOURS and name not in GREY_TOO:
             raise UserError(f"--properties {name}: {options.folder} draws grey pictures")
-    if options.samples < 10 * config.latent_dim:
-        least = 10 * config.latent_dim
-        raise UserError(f"--samples must be at least {least}, ten for each of the {config.latent_dim} latents")
+    least = 10 * max(config.latent_dim, config.num_classes)
+    if options.samples < least:
+        raise UserError(f"--samples must be at least {least}, ten for each latent and each class")
+    if not 0 <= options.seed <= MAX_SEED - options.samples:
+        raise UserError(f"--seed must be from 0 to {MAX_SEED - options.samples}, got {options.seed}")
 
 
 def measure(
@@ -130,19 +142,25 @@ def fit(z: "Tensor", labels: "Tensor", values: "Tensor") -> "tuple[Tensor, float
     """
     import torch
 
-    values = values.double()
-    for label in labels.unique():
-        values[labels == label] -= values[labels == label].mean()
-    if (spread := values.std()) < FLAT:
+    split = round(len(z) * (1 - HELD_BACK))
+    z, values = centred(z, labels, split), centred(values[:, None], labels, split)[:, 0]
+    if (spread := values[:split].std()) < FLAT:
         return torch.zeros(z.shape[1]), 0.0, 0.0
     values = values / spread
-    split = round(len(z) * (1 - HELD_BACK))
-    z = z.double()
     slope = torch.linalg.lstsq(z[:split], values[:split, None]).solution[:, 0]
     vector = slope / slope.norm().clamp(min=1e-12)
     along, rest = z[split:] @ vector * slope.norm(), values[split:]
     r2 = 1 - (rest - along).square().sum() / rest.square().sum().clamp(min=1e-12)
     return vector.float(), r2.item(), slope.norm().item()
+
+
+def centred(x: "Tensor", labels: "Tensor", split: int) -> "Tensor":
+    """(N, F) less the mean of its class over the first `split` rows, in float64."""
+    x = x.double().clone()
+    for label in labels.unique():
+        of_class = labels == label
+        x[of_class] -= x[:split][of_class[:split]].mean(0)
+    return x
 
 
 def table(fits: "dict[str, tuple[Tensor, float, float]]") -> str:

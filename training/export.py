@@ -70,6 +70,8 @@ def run(options: Export) -> Path:
     """
     from training import checkpoint
 
+    if options.history < 0:
+        raise UserError(f"--history must be 0 or more, got {options.history}")
     recipe = Recipe.load(options.run / "recipe.json")
     folder = checkpoint.find(options.run, options.checkpoint)
     if options.out.exists() and not (options.force and (options.out / "model_index.json").exists()):

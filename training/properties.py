@@ -1,6 +1,7 @@
 """Properties of pictures that a formula measures: what `python -m training directions` looks for in latent space.
 
-Each maps images (B, C, R, R) in [-1, 1] to numbers (B,); nobody labels anything.
+Each maps images (B, C, R, R) in [-1, 1] to numbers (B,); nobody labels anything. Those of strokes are for bright
+strokes on black, as MNIST has them: what is bright counts as ink.
 """
 
 from collections.abc import Callable

@@ -70,7 +70,8 @@ class Recipe:
     discriminator: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the family's Discriminator, such as norm=none."""
     init: str = ""
-    """Begin from the weights of this model, as far as they fit: a zoo name, a folder or a Hub id (arXiv:1805.01677)."""
+    """Begin from the weights of this model, as far as they fit: a zoo name, a folder, or a Hub id with or without
+    @revision (arXiv:1805.01677)."""
     grow_from: int = 0
     """Progressive growing (arXiv:1710.10196): resolution to start at; 0 trains at the full one from the start."""
     grow_kimg: float = 0.0

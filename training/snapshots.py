@@ -72,10 +72,10 @@ def animate(run_dir: Path, out: Path | None = None) -> Path:
 
 
 def evenly(items: list[Path], count: int) -> list[Path]:
-    """At most `count` of them, the first and the last among them, in their order."""
+    """At most `count` of them, the first and the last among them, in their order; the last where it is one."""
     count = min(count, len(items))
     step = (len(items) - 1) / max(1, count - 1)
-    return [items[round(i * step)] for i in range(count)]
+    return [items[round(i * step)] for i in range(count)] if count > 1 else items[-1:][:count]
 
 
 def keep_history(run_dir: Path, out: Path, count: int, images: int) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,22 +50,8 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False, backup: Bac
         Interrupted: SIGINT or SIGTERM came; the run is saved and can be resumed.
     """
     run_dir = Path(run_dir)
-    recipe.check()
-    accelerator = Accelerator(
-        mixed_precision=recipe.mixed_precision,
-        log_with="tensorboard",
-        project_config=ProjectConfiguration(logging_dir=str(run_dir)),
-    )
-    check_folder(recipe, run_dir, resume)
+    recipe, accelerator, data, state = prepare(recipe, run_dir, resume, backup)
     backup = backup if accelerator.is_main_process else None
-    if backup:
-        backup.check(recipe.save_kimg)
-    with accelerator.main_process_first():  # it fills the cache that the others read
-        data = load_images(recipe).to(accelerator.device)
-    if accelerator.is_main_process:
-        warn(recipe, data)
-    state = start_state(recipe, data, accelerator)
-    open_folder(recipe, run_dir, state, accelerator, resume)
     batches = Batches(data, recipe.batch_size, recipe.seed, recipe.flip, recipe.shuffle, recipe.pixel_range)
     game = Game(recipe, state, accelerator)
     step, clock = make_step(game, batches), state.clock
@@ -100,6 +87,31 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False, backup: Bac
     return state.ema
 
 
+def prepare(
+    recipe: Recipe, run_dir: Path, resume: bool, backup: Backup | None
+) -> tuple[Recipe, Accelerator, ImageData, TrainState]:
+    """All that can fail before the first step: the recipe as it is trained, its data, and the state it begins from."""
+    if resume:
+        recipe = continued(recipe, run_dir)
+    elif checkpoint.folders(run_dir):
+        raise UserError(f"{run_dir}: already holds a run; go on with --resume, or give another --run-dir")
+    recipe.check()
+    accelerator = Accelerator(
+        mixed_precision=recipe.mixed_precision,
+        log_with="tensorboard",
+        project_config=ProjectConfiguration(logging_dir=str(run_dir)),
+    )
+    if backup and accelerator.is_main_process:
+        backup.check(recipe.save_kimg)
+    with accelerator.main_process_first():  # it fills the cache that the others read
+        data = load_images(recipe).to(accelerator.device)
+    if accelerator.is_main_process:
+        warn(recipe, data)
+    state = start_state(recipe, data, accelerator, resume)
+    open_folder(recipe, run_dir, state, accelerator, resume)
+    return recipe, accelerator, data, state
+
+
 @contextlib.contextmanager
 def writing_to(run_dir: Path) -> Iterator[None]:
     """A full or vanished disk ends the run with one line; its checkpoints stay as they are."""
@@ -110,14 +122,18 @@ def writing_to(run_dir: Path) -> Iterator[None]:
         raise UserError(f"{run_dir}: can't be written ({reason}); mend that and go on with --resume") from error
 
 
-def check_folder(recipe: Recipe, run_dir: Path, resume: bool) -> None:
-    """A new run needs a folder without one, a resumed run the folder of this very recipe."""
-    if resume:
-        if changes := recipe.changes_from(Recipe.load(run_dir / RECIPE_FILE)):
-            listed = "; ".join(changes)
-            raise UserError(f"{run_dir}: resuming would change {listed}; use the old values or a new folder")
-    elif checkpoint.folders(run_dir):
-        raise UserError(f"{run_dir}: already holds a run; go on with --resume, or give another --run-dir")
+def continued(recipe: Recipe, run_dir: Path) -> Recipe:
+    """The recipe of a resumed run: the one that it began with, but for what may change.
+
+    Raises:
+        UserError: it would become another run.
+    """
+    begun = Recipe.load(run_dir / RECIPE_FILE)
+    recipe = dataclasses.replace(recipe, init=begun.init)  # a beginning is behind it
+    if changes := recipe.changes_from(begun):
+        listed = "; ".join(changes)
+        raise UserError(f"{run_dir}: resuming would change {listed}; use the old values or a new folder")
+    return recipe
 
 
 def open_folder(recipe: Recipe, run_dir: Path, state: TrainState, accelerator: Accelerator, resume: bool) -> None:
@@ -140,12 +156,15 @@ def warn(recipe: Recipe, data: ImageData) -> None:
         log.warning("%s has %d pictures, fewer than a batch of %d", recipe.data, len(data), recipe.batch_size)
 
 
-def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> TrainState:
-    """Fresh networks, equal on every process; the random state that follows differs between them."""
+def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator, resume: bool = False) -> TrainState:
+    """Fresh networks, equal on every process; the random state that follows differs between them.
+
+    A resumed run doesn't ask for the weights that it once began with: a checkpoint replaces them.
+    """
     torch.backends.cudnn.deterministic = True  # resuming is exact on a GPU too
     set_seed(recipe.seed)
     built = recipe.build(len(data.class_names))
-    if recipe.init:
+    if recipe.init and not resume:
         warm_start(recipe.init, *built)
     generator, discriminator = (
         network.to(accelerator.device, memory_format=torch.channels_last).train() for network in built

@@ -4,6 +4,7 @@ What fits by name and shape is taken, for both networks; what doesn't (another n
 """
 
 import logging
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,14 +18,15 @@ LEAST = 0.5  # of a network's numbers must fit, or it is another network
 
 
 def warm_start(source: str, generator: Generator, discriminator: Discriminator) -> None:
-    """Fill both networks, in place, from a model: a zoo name, a folder or a Hub id.
+    """Fill both networks, in place, from a model: a zoo name, a folder, a Hub id, or user/repo@revision.
 
     Raises:
         UserError: there is no such model, it has no discriminator, or it fits these networks too little.
     """
     from ganhub.pipeline import GANPipeline
 
-    pipe = GANPipeline.from_pretrained(source, discriminator=True)
+    name, _, revision = (source, "", "") if Path(source).expanduser().exists() else source.partition("@")
+    pipe = GANPipeline.from_pretrained(name, revision=revision or None, discriminator=True)
     for part, network, learnt in (
         ("generator", generator, pipe.generator),
         ("discriminator", discriminator, pipe.discriminator),

@@ -17,6 +17,7 @@ from ganhub.card.facts import (
     read_facts,
 )
 from ganhub.card.licenses import LICENSES
+from ganhub.directions import weights_of
 from ganhub.errors import UserError
 from ganhub.files import read_object
 
@@ -55,7 +56,7 @@ def unfilled(folder: Path) -> list[str]:
         for name, what in expected.items()
         if not (folder / name).is_file() or not (folder / name).stat().st_size
     ]
-    return files + missing + _measured(folder)
+    return files + missing + _measured(folder) + _directions(folder)
 
 
 def _facts(facts: Facts) -> list[str]:
@@ -95,6 +96,13 @@ def _measured(folder: Path) -> list[str]:
     if _classes(folder) and not metrics.get(PER_CLASS) and not _noted(metrics, NO_PER_CLASS):
         missing.append(f"accuracy per class ({measure})")
     return missing
+
+
+def _directions(folder: Path) -> list[str]:
+    found_for = weights_of(folder)
+    if found_for and (folder / WEIGHTS).is_file() and found_for != weights_sha256(folder):
+        return ["directions of these weights, they are of others (python -m training directions FOLDER)"]
+    return []
 
 
 def _noted(metrics: dict[str, Any], start: str) -> bool:

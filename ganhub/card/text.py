@@ -169,7 +169,9 @@ def _directions(folder: Path, name: str) -> list[str]:
     effects = read_effects(folder)
     if not effects:
         return []
-    rows = [f"| `{name}` | {e.about} | {e.per_step:.2f} | {e.r2:.0%} |" for name, e in effects.items()]
+    rows = [
+        f"| `{name}` | {e.about.replace('|', '/')} | {e.per_step:.2f} | {e.r2:.0%} |" for name, e in effects.items()
+    ]
     return [
         "## Directions",
         f"`{_load(name)}.directions` are unit vectors in latent space: add a few times one of them to latents "

@@ -6,7 +6,7 @@ import gradio as gr
 from PIL import Image
 
 from ganhub.errors import UserError
-from ganhub.studio.models import Model
+from ganhub.studio.models import Model, open_sheet
 from ganhub.studio.page import Page
 from ganhub.studio.state import check_model, is_int, show
 
@@ -22,13 +22,16 @@ def sheet(models: dict[str, Model], name: Any, moment: Any) -> tuple[Image.Image
     if not is_int(moment) or not 0 <= moment < len(model.history):
         raise UserError(f"the moment must be a whole number from 0 to {len(model.history) - 1}, got {show(moment)}")
     images, file = model.history[moment]
-    with Image.open(file) as picture:
-        return enlarged(picture), f"after **{images:,}** real pictures"
+    try:
+        with open_sheet(file) as picture:
+            return enlarged(picture), f"after **{images:,}** real pictures"
+    except (OSError, SyntaxError, ValueError):  # cut short, or no PNG after its header
+        return None, "This picture of the training can't be read."
 
 
 def enlarged(picture: Image.Image) -> Image.Image:
-    """Small sheets at twice their size, pixel for pixel: browsers would blur them."""
-    times = max(1, 640 // picture.width)
+    """Small sheets at a multiple of their size, pixel for pixel: browsers would blur them."""
+    times = max(1, 640 // max(picture.size))
     return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
 
 

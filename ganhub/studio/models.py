@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from ganhub import hub
 from ganhub.errors import UserError
 from ganhub.layout import sheets_in, snapshot_folder
@@ -16,6 +18,7 @@ MAX_CARD = 200_000  # characters that are read of it
 MAX_PROSE = 1000  # characters of a paragraph that may become the summary
 MAX_PICTURE = 4_000_000  # bytes of a picture in a card
 MAX_PICTURES = 10  # in a card
+MAX_SIDE = 2048  # pixels of a sheet of the training
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
 # Bounded and without backtracking: a stranger's card must not keep the studio busy for minutes.
@@ -76,10 +79,31 @@ def load_model(name: str) -> Model:
 
 
 def sheets(folder: Path) -> tuple[tuple[int, Path], ...]:
-    """The sheets that a model folder keeps of its training, those of a sensible size."""
+    """The sheets that a model folder keeps of its training, those that are PNGs of a sensible size."""
     found = {file.relative_to(folder).as_posix(): file for file in folder.glob("snapshots/*.png")}
     named = [(images, found[f"{snapshot_folder(images)}.png"]) for images in sheets_in(found)]
-    return tuple((images, file) for images, file in named if file.stat().st_size <= MAX_PICTURE)
+    return tuple((images, file) for images, file in named if is_sheet(file))
+
+
+def is_sheet(file: Path) -> bool:
+    try:
+        with open_sheet(file):
+            return file.stat().st_size <= MAX_PICTURE
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
+def open_sheet(file: Path) -> Image.Image:
+    """A stranger's PNG, not yet decoded.
+
+    Raises:
+        OSError, SyntaxError, ValueError: it is something else, or larger than MAX_SIDE.
+    """
+    picture = Image.open(file, formats=("PNG",))
+    if max(picture.size) > MAX_SIDE:
+        picture.close()
+        raise ValueError(f"{picture.size} pixels")
+    return picture
 
 
 def read_card(file: Path) -> str:

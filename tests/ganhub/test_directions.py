@@ -7,9 +7,11 @@ import torch
 from safetensors.torch import save_file
 
 from ganhub import GANPipeline, UserError
-from ganhub.card import save_facts, write_card
-from ganhub.directions import Effect, read_directions, read_effects, save_directions
+from ganhub.card import save_facts, unfilled, write_card
+from ganhub.card.check import weights_sha256
+from ganhub.directions import Effect, read_directions, read_effects, save_directions, weights_of
 from ganhub.layout import DIRECTIONS_FILE, Wanted, limit
+from tests.conftest import tiny_pipeline
 from tests.ganhub.test_card import FACTS
 from training.recipe import Recipe
 
@@ -19,7 +21,7 @@ VECTORS = {"slant": torch.eye(8)[1], "weight": torch.full((8,), 8**-0.5)}
 
 def test_what_is_saved_is_what_a_pipeline_has(model):
     assert GANPipeline.from_pretrained(model).directions == {}
-    save_directions(model, VECTORS, EFFECTS)
+    save_directions(model, VECTORS, EFFECTS, weights_sha256(model))
     found = GANPipeline.from_pretrained(model).directions
     assert list(found) == ["slant", "weight"] and all(torch.equal(found[name], VECTORS[name]) for name in found)
     assert read_effects(model) == EFFECTS
@@ -45,7 +47,7 @@ def test_other_tensors_are_refused(case, model):
 
 
 def test_damage_is_one_line(model):
-    save_directions(model, VECTORS, EFFECTS)
+    save_directions(model, VECTORS, EFFECTS, weights_sha256(model))
     whole = (model / DIRECTIONS_FILE).read_bytes()
     (model / DIRECTIONS_FILE).write_bytes(whole[:-3])
     with pytest.raises(UserError, match="damaged"):
@@ -53,9 +55,36 @@ def test_damage_is_one_line(model):
     (model / DIRECTIONS_FILE).write_bytes(whole + b"\0" * 2**20)
     with pytest.raises(UserError, match="larger than"):
         GANPipeline.from_pretrained(model)
-    save_file(VECTORS, model / DIRECTIONS_FILE, metadata={"slant": json.dumps({"what": 1})})
-    with pytest.raises(UserError, match="damaged"):
+
+
+EFFECT = {"about": "lean", "r2": 0.5, "per_step": 1.0}
+FORGED = [{"what": 1}, [1], {**EFFECT, "about": "a\nb"}, {**EFFECT, "about": "x" * 101}, {**EFFECT, "r2": "no"}]
+FORGED += [{**EFFECT, "r2": float("nan")}, {**EFFECT, "about": "\x1b[2J"}]
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_forged_effect_is_refused(forged, model):
+    save_file(VECTORS, model / DIRECTIONS_FILE, metadata={"slant": json.dumps(forged)})
+    with pytest.raises(UserError, match="not what ganhub writes"):
         read_effects(model)
+
+
+def test_only_the_effects_of_directions_are_read(model):
+    save_file(VECTORS, model / DIRECTIONS_FILE, metadata={"format": "pt", "a|b": "x", "slant": json.dumps(EFFECT)})
+    assert list(read_effects(model)) == ["slant"] and weights_of(model) == ""
+
+
+def test_directions_of_other_weights_are_named_before_publishing(model):
+    save_directions(model, VECTORS, EFFECTS, weights_sha256(model))
+    assert not any(phrase.startswith("directions") for phrase in unfilled(model))
+    tiny_pipeline(num_classes=0).save_pretrained(model)
+    assert any(phrase.startswith("directions of these weights") for phrase in unfilled(model))
+
+
+def test_pipelines_do_not_share_their_directions(model):
+    first, second = (GANPipeline.from_pretrained(model) for _ in range(2))
+    first.directions["slant"] = VECTORS["slant"]
+    assert second.directions == {}
 
 
 def test_a_card_says_what_they_do(model):
@@ -63,7 +92,7 @@ def test_a_card_says_what_they_do(model):
     Recipe(name="tiny", source="nobody").save(model / "recipe.json")
     write_card(model)
     assert "## Directions" not in (model / "README.md").read_text()
-    save_directions(model, VECTORS, EFFECTS)
+    save_directions(model, VECTORS, EFFECTS, weights_sha256(model))
     write_card(model)
     text = (model / "README.md").read_text()
     assert "| `slant` | how far it leans | 0.25 | 50% |" in text and 'from_pretrained("tiny").directions' in text

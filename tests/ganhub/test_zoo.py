@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard
@@ -14,19 +16,27 @@ from PIL import Image
 from ganhub import GANPipeline, zoo_names
 from ganhub.card import CURVES_FILE, STRIP_FILE, unfilled, write_card
 from ganhub.hub import ZOO
+from ganhub.latents import sample
+from ganhub.layout import sheets_in, snapshot_folder
+from training.__main__ import Train, parse
+from training.presets import PRESETS
+from training.presets.small import SMALL
+from training.properties import PROPERTIES
 from training.recipe import Recipe
 from training.runlog import sample_sheet
 
 
 def test_the_zoo_has_its_models():
-    assert {"digits", "frogs"} <= set(zoo_names())
+    assert zoo_names() == ["digits", "faces", "frogs", "simpsons"]
+    assert not {recipe.name for recipe in SMALL} & set(zoo_names())
 
 
 def test_the_zoo_is_small():
     weights = list(ZOO.rglob("*.safetensors"))
-    assert sum(file.stat().st_size for file in weights) < 32 * 2**20
+    assert sum(file.stat().st_size for file in weights) < 32 * 10**6
     for name in zoo_names():
-        assert sum(file.stat().st_size for file in (ZOO / name).rglob("*.safetensors")) < 8 * 2**20
+        assert sum(file.stat().st_size for file in (ZOO / name).rglob("*.safetensors")) < 9 * 10**6
+    assert sum(file.stat().st_size for file in ZOO.glob("*/snapshots/*")) < 4 * 10**6
 
 
 @pytest.mark.parametrize("name", zoo_names())
@@ -72,6 +82,29 @@ def test_the_pictures_of_a_card_are_small_and_may_be_shown(name):
     assert pictures[1].exists() == (name not in ("faces", "simpsons"))  # of their pictures none may be passed on
 
 
+@pytest.mark.parametrize("name", ["digits", "frogs"])
+def test_the_training_can_be_scrubbed_through(name):
+    folder = ZOO / name
+    moments = sheets_in([file.relative_to(folder).as_posix() for file in folder.rglob("*.png")])
+    assert 8 <= len(moments) <= 12
+    sheets = [Image.open(folder / f"{snapshot_folder(images)}.png") for images in moments]
+    assert {(sheet.size, sheet.mode) for sheet in sheets} == {(sheets[-1].size, sheets[-1].mode)}
+    last = np.asarray(sheets[-1], float)
+    distances = [np.abs(np.asarray(sheet, float) - last).mean() for sheet in sheets]
+    assert distances[0] == max(distances) and distances[-2] < distances[0] / 2
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_directions_move_what_they_are_named_after(name):
+    pipe = GANPipeline.from_pretrained(name)
+    assert len(pipe.directions) >= 3
+    z = sample(range(64), pipe.generator.config.latent_dim)
+    for direction, vector in pipe.directions.items():
+        _, measure = PROPERTIES[direction]
+        low, high = (measure(pipe(latents=z + step * vector, output_type="pt").images * 2 - 1) for step in (-2, 2))
+        assert (high > low).float().mean() > 0.75, direction
+
+
 def arguments(network):
     return {key: value for key, value in network.config.items() if not key.startswith("_")}
 
@@ -79,6 +112,9 @@ def arguments(network):
 @pytest.mark.parametrize("name", zoo_names())
 def test_recipe_and_metrics_of_a_zoo_model(name):
     recipe = Recipe.load(ZOO / name / "recipe.json")
+    words = json.loads((ZOO / name / "card.json").read_text())["command"].split()
+    options = parse(Train, "train", words[5:], default=Train(PRESETS[words[4]], Path("x")))
+    assert words[:4] == ["python", "-m", "training", "train"] and options.recipe == recipe
     generator, discriminator = recipe.build(10)
     pipe = GANPipeline.from_pretrained(name, discriminator=True)
     for built, loaded in ((generator, pipe.generator), (discriminator, pipe.discriminator)):

@@ -1,5 +1,6 @@
 """The studio's pure functions: what is accepted, what an address holds, what a card becomes."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -332,10 +333,23 @@ def test_a_moment_that_is_none_is_one_line(loaded: dict[str, Model], moment: Any
 
 
 def test_only_sheets_are_taken_for_sheets(tmp_path: Path) -> None:
-    (tmp_path / "snapshots" / "000000009").mkdir(parents=True)
+    folder = tmp_path / "snapshots"
+    (folder / "000000009").mkdir(parents=True)
     for name in ("000000010.png", "10.png", "x.png", "000000009.txt"):
-        (tmp_path / "snapshots" / name).write_bytes(b"")
-    assert sheets(tmp_path) == ((10, tmp_path / "snapshots" / "000000010.png"),)
+        Image.new("L", (8, 8)).save(folder / name, format="PNG")
+    Image.new("L", (1, 60_000)).save(folder / "000000011.png")
+    Image.new("L", (8, 8)).save(folder / "000000012.png", format="GIF")
+    (folder / "000000013.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    (folder / "000000014.png").write_bytes(b"")
+    assert sheets(tmp_path) == ((10, folder / "000000010.png"),)
+
+
+def test_a_sheet_that_is_cut_short_is_said_and_stops_nothing(loaded: dict[str, Model], tmp_path: Path) -> None:
+    file = tmp_path / "000000010.png"
+    Image.effect_noise((64, 64), 50).save(file)
+    file.write_bytes(file.read_bytes()[:900])
+    broken = loaded | {"digits": dataclasses.replace(loaded["digits"], history=((10, file),))}
+    assert sheet(broken, "digits", 0) == (None, "This picture of the training can't be read.")
 
 
 def test_the_port_is_the_given_one_or_the_environment_s_or_7860(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,10 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ({"grow_from": 8, "arch": "resnet"}, "grow_from and grow_kimg belong together"),
         ({"grow_kimg": 8.0}, "grow_from and grow_kimg belong together"),
         ({"lr_schedule": "cosine"}, "lr_schedule cosine with lr_kimg 0: .*--lr-kimg 500"),
+        (
+            {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0},
+            "kimg 10: the rates reach 0 at lr_kimg 9, .* add --lr-kimg 10",
+        ),
         ({"lr_kimg": 9.0}, "lr_schedule constant with lr_kimg 9: .*no other schedule takes one"),
         ({"lr_schedule": "keras"}, "lr_schedule keras with lr_decay 0: .*--lr-decay 1e-6"),
         ({"instance_noise_kimg": 9.0}, "set instance_noise too"),

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ganhub import GANPipeline, UserError
-from ganhub.directions import read_effects
+from ganhub.card.check import weights_sha256
+from ganhub.directions import read_effects, weights_of
+from ganhub.layout import DIRECTIONS_FILE
 from tests.conftest import tiny_pipeline
 from training.directions import Directions, fit, run
 from training.properties import PROPERTIES, STROKES
@@ -52,11 +55,14 @@ def test_a_known_direction_is_found_within_classes():
     assert vector @ true > 0.99 and vector.norm() == pytest.approx(1)
     assert r2 == pytest.approx(4 / 5, abs=0.04) and slope == pytest.approx(2 / 5**0.5, abs=0.03)
     assert fit(z, labels, noise)[1] < 0.02
+    kept = noise.double()
+    fit(z, labels, kept)
+    assert torch.equal(kept, noise.double()), "the caller's values were changed"
 
 
 def test_the_folder_gets_directions_that_do_what_they_say(model, capsys):
     effects = run(Directions(model, samples=1000))
-    assert effects == read_effects(model) and effects
+    assert effects == read_effects(model) and effects and weights_of(model) == weights_sha256(model)
     pipe = GANPipeline.from_pretrained(model)
     name = max(effects, key=lambda name: effects[name].r2)
     z = torch.randn(200, 8, generator=torch.Generator().manual_seed(9))
@@ -74,6 +80,8 @@ def test_the_folder_gets_directions_that_do_what_they_say(model, capsys):
         ({"properties": ("smile",)}, "no 'smile'; known: weight"),
         ({"properties": ("warmth",)}, "draws grey pictures"),
         ({"samples": 79}, "at least 80"),
+        ({"seed": -1}, "--seed must be from 0"),
+        ({"seed": 10**30}, "--seed must be from 0"),
     ],
 )
 def test_what_can_not_be_found_is_refused(model, options, message):
@@ -87,5 +95,7 @@ def test_a_generator_that_ignores_its_latents_has_none(tmp_path):
     for weight in pipe.generator.stem.parameters():
         torch.nn.init.zeros_(weight)
     pipe.save_pretrained(tmp_path / "dull")
+    save_file({"green": torch.eye(8)[0]}, tmp_path / "dull" / DIRECTIONS_FILE)  # of an earlier search
     with pytest.raises(UserError, match="no property follows"):
         run(Directions(tmp_path / "dull", samples=100))
+    assert not (tmp_path / "dull" / DIRECTIONS_FILE).exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ganhub import UserError
+from training.about import of_preset
 from training.augment import AUGMENTATIONS
 from training.objectives import OBJECTIVES
 from training.penalties import PENALTIES
@@ -55,3 +56,12 @@ def test_the_page_of_tricks_names_every_switch():
     switches = {item.name for item in dataclasses.fields(Recipe)} - set(NO_TRICKS.split())
     assert [name for name in switches if f"--{name.removesuffix('_args').replace('_', '-')}" not in text] == []
     assert [name for name in (*OBJECTIVES, *PENALTIES, *AUGMENTATIONS) if name not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("digits", "mnist"), ("frogs", "cifar10"), ("simpsons", "simpsons"), ("faces", "celeba")]
+)
+def test_a_small_preset_says_of_its_data_what_the_zoo_s_says(name, data):
+    small, large = (of_preset(PRESETS[preset]) for preset in (f"{name}-small", name))
+    assert small and large and data in small.data_names
+    assert dataclasses.replace(large, measured="") == small

@@ -91,6 +91,6 @@ def test_a_penalty_costs_no_forward_pass(recipe):
     assert passes == [2, 2]
 
 
-@pytest.mark.parametrize(("count", "kept"), [(1, [0]), (2, [0, 9]), (4, [0, 3, 6, 9]), (99, list(range(10)))])
+@pytest.mark.parametrize(("count", "kept"), [(0, []), (1, [9]), (2, [0, 9]), (4, [0, 3, 6, 9]), (99, list(range(10)))])
 def test_the_first_and_the_last_of_a_history_are_kept(count, kept):
     assert evenly([Path(str(i)) for i in range(10)], count) == [Path(str(i)) for i in kept]

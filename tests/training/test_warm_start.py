@@ -1,16 +1,20 @@
 """A run that begins from a model draws what that model draws; what doesn't fit starts fresh or is refused."""
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 
 from ganhub import UserError
 from ganhub.pipeline import GANPipeline
 from tests.training.game import BARE, IMAGES
+from training import checkpoint
 from training.data import ImageData
 from training.export import Export, command, run
+from training.recipe import Recipe
 from training.trainer import start_state, train
 from training.warm_start import take
 
@@ -60,11 +64,24 @@ def test_the_share_is_counted():
         ({"generator": {"width": 8}}, "--init .*: .* of its generator fits this one; use the same --arch"),
         ({"discriminator": {"width": 8, "norm": "none"}}, "of its discriminator fits"),
         ({"init": "nowhere/at-all/x"}, "no such model"),
+        ({"init": "alice/nothing@v1"}, "alice/nothing"),
     ],
 )
 def test_what_does_not_fit_is_refused(learnt, changes, message):
     with pytest.raises(UserError, match=message):
         begin(**{"init": str(learnt[0]), **changes})
+
+
+def test_a_run_goes_on_without_what_it_began_from(learnt, picture_folder, tmp_path):
+    steps = {"kimg": 0.016, "log_kimg": 0.004, "channels": 1, "data": str(picture_folder)}
+    recipe = dataclasses.replace(BARE, init=str(learnt[0]), **steps)
+    train(recipe, tmp_path / "whole")
+    train(dataclasses.replace(recipe, kimg=0.008), tmp_path / "halves")
+    shutil.rmtree(learnt[0])
+    train(dataclasses.replace(recipe, init=""), tmp_path / "halves", resume=True)
+    assert Recipe.load(tmp_path / "halves" / "recipe.json") == recipe
+    whole, halves = (load_file(checkpoint.find(tmp_path / run) / "ema.safetensors") for run in ("whole", "halves"))
+    assert all(torch.equal(whole[key], halves[key]) for key in whole)
 
 
 def test_a_run_says_what_it_began_from_and_names_no_path(learnt, picture_folder, tmp_path):
