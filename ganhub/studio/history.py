@@ -31,7 +31,7 @@ def sheet(models: dict[str, Model], name: Any, moment: Any) -> tuple[Image.Image
 
 def enlarged(picture: Image.Image) -> Image.Image:
     """Small sheets at a multiple of their size, pixel for pixel: browsers would blur them."""
-    times = max(1, 640 // max(picture.size))
+    times = max(1, 960 // max(picture.size))
     return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
 
 

@@ -320,7 +320,7 @@ def test_a_moment_of_the_training_is_its_sheet_with_crisp_pixels(loaded: dict[st
     for moment, (images, colour) in enumerate(SHEETS.items()):
         picture, line = sheet(loaded, "digits", moment)
         assert (
-            picture and picture.size == (640, 320) and picture.getcolors() == [(640 * 320, ImageColor.getrgb(colour))]
+            picture and picture.size == (960, 480) and picture.getcolors() == [(960 * 480, ImageColor.getrgb(colour))]
         )
         assert f"{images:,}" in line
     assert sheet(loaded, "frogs", 0) == (None, NOTHING)
