@@ -12,7 +12,8 @@ from ganhub.errors import UserError
 # What ganhub writes into a model repo, and nobody by chance. The rest may be the user's: notes, pictures, any code.
 OURS = (
     *("model_index.json", "recipe.json", "metrics.json", "card.json", "training_log.jsonl", "generator.onnx"),
-    *("samples.png", "curves.png", "memorisation.png", "snapshots/[0-9]*/*"),
+    *("directions.safetensors", "samples.png", "curves.png", "memorisation.png"),
+    *("snapshots/[0-9]*/*", f"snapshots/{'[0-9]' * 9}.png"),
     *(f"{part}/{name}" for part in ("generator", "discriminator") for name in ("config.json", "diffusion_pytorch_*")),
 )
 
