@@ -24,12 +24,13 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, httpx, 
 from ganhub import __version__
 from ganhub.errors import UserError, first_line
 from ganhub.explain import BAD_TOKEN, explain, innermost, is_token
-from ganhub.layout import Wanted, limit
+from ganhub.layout import Wanted, few_sheets, limit
 from ganhub.patience import ERRORS, DamagedError, GarbledError, Patience, ShortError, ask_briefly, brief, patiently
 from ganhub.store import REVISION, Blob, Commit, Store, make_commit
 
 PATIENCE_WITH_COPY = 2.0  # seconds of failures when a newer version is fetched and an older one would do
 SHOWN = 10 * 2**20  # bytes from which on a download has a progress bar
+MAX_ASKED = 200  # files whose sizes are asked for one by one
 DEFINITE = (401, 403, 404, 451)
 HUBS_OWN = ("X-Error-Code", "X-Error-Message")  # headers of its refusals
 
@@ -134,13 +135,17 @@ def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Co
 def ask(repo: str, source: Source, timeout: float = 10.0) -> Commit:
     """What the Hub has of a repo, in one request; one more a file where it tells no sizes and hashes in that."""
     api = HfApi(token=source.token, library_name="ganhub", library_version=__version__)
-    files: dict[str, tuple[Any, Any]] = {}
     try:
         info = api.model_info(repo, revision=source.revision, files_metadata=True, timeout=timeout)
-        for sibling in info.siblings or []:
-            if limit(name := sibling.rfilename) is not None:
-                files[name] = announced(sibling) or by_headers(api, hf_hub_url(repo, name, revision=info.sha), timeout)
+        siblings = {sibling.rfilename: sibling for sibling in info.siblings or [] if limit(sibling.rfilename)}
+        known = {name: announced(siblings[name]) for name in few_sheets(siblings)}
+        if (silent := sum(found is None for found in known.values())) > MAX_ASKED:
+            raise UserError(f"{repo}: has {silent:,} files of unknown size; ganhub asks for at most {MAX_ASKED}")
+        urls = {name: hf_hub_url(repo, name, revision=info.sha) for name in known}
+        files = {name: found or by_headers(api, urls[name], timeout) for name, found in known.items()}
         return make_commit(info.sha, files)
+    except UserError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GarbledError(f"{repo}: {first_line(error)}") from error
 
@@ -165,6 +170,8 @@ def fetch(store: Store, commit: Commit, wanted: Wanted, source: Source, patience
         size, most = commit.files[name].size, limit(name) or 0
         if size > most:
             raise UserError(f"{store.repo}: {name} has {size:,} bytes; ganhub reads at most {most:,} of such a file")
+    if (size := sum(commit.files[name].size for name in names)) > wanted.most():
+        raise UserError(f"{store.repo}: its files have {size:,} bytes; ganhub reads at most {wanted.most():,} of them")
     store.remember(commit)
     for name in names:
         if not store.intact(commit, name) and not store.reuse(commit, name):

@@ -19,7 +19,10 @@ DIRECTIONS_FILE = "directions.safetensors"
 
 MAX_TEXT = 2**20  # bytes, as read_object takes
 MAX_PICTURE = 2**25
+MAX_SHEET = 4_000_000
+MAX_SHEETS = 24  # fetched; of more, evenly chosen ones
 MAX_WEIGHTS = 2_010_000_000  # bytes: models.base.MAX_PARAMETERS as float32, and the header
+MAX_BESIDE = 2**27  # bytes of all that one fetch takes beside weights
 VARIANT = re.compile(r"[a-z0-9_]{1,20}", re.ASCII)
 PART = re.compile(
     r"(?:snapshots/\d{9}/)?(?:generator|discriminator)/"
@@ -47,7 +50,9 @@ def limit(path: str) -> int | None:
     """The largest size in bytes that a file of a model repo may have; None for a file that is not read at all."""
     if path in (*TEXTS, DIRECTIONS_FILE) or SNAPSHOT.fullmatch(path):
         return MAX_TEXT
-    if path in PICTURES or path == LOG_FILE or SHEET.fullmatch(path):
+    if SHEET.fullmatch(path):
+        return MAX_SHEET
+    if path in PICTURES or path == LOG_FILE:
         return MAX_PICTURE
     part = PART.fullmatch(path)
     return part and (MAX_TEXT if part[1] else MAX_WEIGHTS)
@@ -72,6 +77,14 @@ def snapshots_in(files: Collection[str]) -> list[int]:
 def sheets_in(files: Collection[str]) -> list[int]:
     """The sample sheets of the training among the files of a repo, by the real images shown, oldest first."""
     return sorted(int(found[1]) for path in files if (found := SHEET.fullmatch(path)))
+
+
+def few_sheets(files: Collection[str]) -> list[str]:
+    """The same files, but of the sample sheets of the training at most `MAX_SHEETS`: first, last, evenly between."""
+    known = sheets_in(files)
+    count = min(len(known), MAX_SHEETS)
+    kept = {known[i * (len(known) - 1) // max(1, count - 1)] for i in range(count)}
+    return [path for path in files if not (found := SHEET.fullmatch(path)) or int(found[1]) in kept]
 
 
 def split_names(names: Any) -> Any:
@@ -115,7 +128,14 @@ class Wanted:
                 raise UserError(f"{repo}: has no {name}{self._hint(name, files)}")
         extra = [name for name in files if self._is_extra(name)]
         chosen = list(files) if self.everything else [*required, *extra]
-        return list(dict.fromkeys(chosen))
+        return few_sheets(dict.fromkeys(chosen))
+
+    def most(self) -> int:
+        """Bytes that one fetch may take: the weights of each wanted network, all else together.
+
+        A whole repo may have two variants of each, and its snapshots are small.
+        """
+        return MAX_BESIDE + MAX_WEIGHTS * (4 if self.everything else len(self.parts))
 
     def _is_extra(self, name: str) -> bool:
         if self.snapshot is not None:

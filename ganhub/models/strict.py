@@ -57,14 +57,13 @@ def check_weights(cls: type[Module], config: dict[str, Any], file: Path) -> Modu
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     for key, dtype in dtypes.items():
         if dtype not in DTYPES:
-            raise UserError(f"{file}: {key} is stored as {dtype}; ganhub reads {', '.join(DTYPES)}")
+            raise UserError(f"{file}: {shorten(key, 100)} is stored as {dtype}; ganhub reads {', '.join(DTYPES)}")
     for key, shape in expected.items():
         if key not in found:
             raise UserError(f"{file}: {key} is missing; config and weights belong to different models")
         if found[key] != shape:
-            raise UserError(f"{file}: {key} is {found[key]}, the config asks for {shape}")
+            raise UserError(f"{file}: {key} is {shorten(found[key], 100)}, the config asks for {shape}")
     if extra := found.keys() - expected.keys():
-        raise UserError(
-            f"{file}: {min(extra)} is not part of this model; config and weights belong to different models"
-        )
+        name = shorten(min(extra), 100)
+        raise UserError(f"{file}: {name} is not part of this model; config and weights belong to different models")
     return model
