@@ -206,6 +206,7 @@ class Transfer:
     def __init__(self, url: str, headers: dict[str, str], blob: Blob, file: Path, patience: Patience):
         self.url, self.blob, self.file, self.patience = url, blob, file, patience
         self.headers = headers | {"Accept-Encoding": "identity"}
+        self.most = 0  # bytes that were here at once, whatever was dropped since
         self._restart()
 
     def _restart(self) -> None:
@@ -220,7 +221,7 @@ class Transfer:
                 f"bytes {self.done}-"
             ):
                 self._restart()
-            name, start = self.url.rpartition("/")[2], self.done
+            name, start, before = self.url.rpartition("/")[2], self.done, self.most
             bar = tqdm(total=self.blob.size, initial=start, desc=name, unit="B", unit_scale=True, **self._quiet())
             with bar, self.file.open("r+b" if start else "wb") as file:
                 file.seek(start)
@@ -228,7 +229,8 @@ class Transfer:
                     file.write(piece)
                     self.hasher.update(piece)
                     self.done += len(piece)
-                    self.patience.arrived(self.done - start)
+                    self.most = max(self.most, self.done)
+                    self.patience.arrived(self.done - start, self.most - before)
                     bar.update(len(piece))
                     if self.done > self.blob.size:
                         return "more than announced"

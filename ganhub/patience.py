@@ -18,7 +18,7 @@ BRIEF = 0.08  # seconds that the Hub is waited for when there is a copy in the c
 BRIEF_VARIABLE = "GANHUB_PATIENCE"
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 STEP = 2**14  # bytes that must come within the silence borne; a trickle is no answer
-HOPE = 2**20  # bytes that arrived since the last failure make up for it
+HOPE = 2**20  # new bytes that arrived since the last failure make up for it
 
 Answer = TypeVar("Answer")
 
@@ -55,8 +55,12 @@ class Patience:
         self.since, self.noted, self.silence = time.monotonic(), 0, max(0.5, min(ANSWER, self.left))
         return self.silence
 
-    def arrived(self, size: int) -> None:
+    def arrived(self, size: int, new: int) -> None:
         """So many bytes came since the last failure.
+
+        Args:
+            size: all of them.
+            new: those that had not come before it, which alone are progress.
 
         Raises:
             ShortError: too few for the time that they took.
@@ -66,7 +70,7 @@ class Patience:
             self.since, self.noted = now, size
         elif now - self.since > self.silence:
             raise ShortError(f"less than {STEP:,} bytes came in {self.silence:.3g} s")
-        if size >= HOPE:
+        if new >= HOPE:
             self.left, self.failures = self.seconds, 0
 
     def pause(self, error: Exception) -> None:

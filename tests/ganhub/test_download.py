@@ -121,6 +121,21 @@ def test_a_drop_goes_on_where_it_broke_off(hub, repo, cache):
     assert [request["range"] for request in settled(hub).log(WEIGHTS)] == [None, "bytes=4321-"]
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+def test_bytes_that_come_again_are_no_progress(hub, repo, model, cache, ranges, monkeypatch):
+    """Every body is cut after 4,000 bytes; where Range is ignored besides, that must not be borne for ever."""
+    monkeypatch.setattr("ganhub.patience.PAUSES", (0.1,))
+    monkeypatch.setattr("ganhub.patience.HOPE", 3000)
+    monkeypatch.setattr(Patience.__init__, "__defaults__", (0.35,))
+    monkeypatch.setattr(hub, "ranges", ranges)
+    hub.fault(WEIGHTS, kind="drop", after=4000, times=20)
+    if ranges:
+        assert pixels(repo, cache_dir=cache) == pixels(model)
+        return
+    with pytest.raises(UserError, match="can't be reached"):
+        pixels(repo, cache_dir=cache)
+
+
 def test_only_what_is_needed_is_fetched_in_few_requests(hub, repo, cache):
     settled(hub).requests.clear()
     GANPipeline.from_pretrained(repo, cache_dir=cache)
