@@ -10,7 +10,8 @@ from ganhub.files import read_object
 from ganhub.layout import INDEX_FILE
 
 VERSION_KEY = "_ganhub_version"  # in model_index.json: the ganhub that wrote it
-VERSION = re.compile(r"\d{1,5}(?:\.\d{1,5}){1,2}", re.ASCII)
+NUMBERS = r"\d{1,5}(?:\.\d{1,5}){1,2}"
+VERSION = re.compile(rf"{NUMBERS}(?:\.?(?:a|b|rc|post|dev)\d{{1,5}})?", re.ASCII)
 
 
 def how_to_update(index: dict[str, Any]) -> str:
@@ -33,5 +34,7 @@ def how_to_update_for(folder: Path) -> str:
         return how_to_update({})
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
+def _numbers(version: str) -> list[int]:
+    """What a version begins with, as three numbers: [0, 2, 0] for 0.2 and for 0.2.0rc1."""
+    found = re.match(NUMBERS, version, re.ASCII)
+    return [*map(int, found[0].split(".") if found else []), 0, 0, 0][:3]

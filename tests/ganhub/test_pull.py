@@ -13,6 +13,7 @@ import ganhub
 from ganhub import GANPipeline, UserError, cli, hub
 from ganhub.models import dcgan, resnet
 from ganhub.models.base import Generator
+from ganhub.versions import how_to_update
 from tests.conftest import tiny_pipeline
 
 
@@ -115,6 +116,21 @@ def test_a_newer_ganhub_is_asked_for_by_its_version(model):
         file.write_text(json.dumps(new))
         with pytest.raises(UserError, match=words):
             GANPipeline.from_pretrained(model)
+
+
+@pytest.mark.parametrize(
+    "wrote, this, needs",
+    [
+        ("0.2.0", "0.2", "another ganhub than this, 0.2"),
+        ("0.2", "0.2.0rc1", "another ganhub than this, 0.2.0rc1"),
+        ("0.3.0rc1", "0.2.0.dev3+gabc", "ganhub >= 0.3.0rc1"),
+        ("0.10.0", "0.9", "ganhub >= 0.10.0"),
+        ("1.0", "unknown", "ganhub >= 1.0"),
+    ],
+)
+def test_versions_are_compared_as_numbers(wrote, this, needs, monkeypatch):
+    monkeypatch.setattr("ganhub.versions.__version__", this)
+    assert f"it needs {needs}" in how_to_update({"_ganhub_version": wrote})
 
 
 def test_an_argument_of_a_newer_ganhub_is_asked_for_by_its_version(model):
