@@ -25,13 +25,14 @@ from training.runlog import LOG_FILE
 
 ADDRESS = re.compile(r"hub://(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?", re.ASCII)
 STEP = r"checkpoints/\d{1,12}/"
-TENSORS = re.compile(
-    STEP + r"(generator|discriminator|ema|g_optimizer|d_optimizer|memory|rng-\d{1,4})\.safetensors", re.ASCII
-)
+TENSORS = re.compile(STEP + r"(generator|discriminator|ema|g_optimizer|d_optimizer|memory)\.safetensors", re.ASCII)
+RANDOM = re.compile(STEP + r"rng-(0|[1-9]\d{0,3})\.safetensors", re.ASCII)  # of each process
 STATE = re.compile(STEP + r"state\.json", re.ASCII)
 NEEDED = ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer", "rng-0")
 MAX_LOG = 64 * 2**20
 MAX_TENSORS = 6 * 2**30  # of one file: an optimiser keeps two numbers for each of at most 500 million parameters
+MAX_RANDOM = 2**22
+MAX_TOTAL = 2**34  # of all that is downloaded: three networks and two optimisers of so many parameters
 PAUSES = (0.5, 2.0, 5.0)  # seconds before each further try of a file
 ANSWER, PATIENCE = 60.0, 30.0  # seconds for an answer, and of a rate limit that are still waited for
 
@@ -131,15 +132,31 @@ def choose(repo: str, files: dict[str, RepoFile]) -> list[str]:
         UserError: there is no run, it isn't whole, or there is anything else beside it.
     """
     for name, file in files.items():
-        limit = MAX_TENSORS if TENSORS.fullmatch(name) else MAX_LOG if name == LOG_FILE else MAX_JSON
-        if name not in (RECIPE_FILE, LOG_FILE) and not TENSORS.fullmatch(name) and not STATE.fullmatch(name):
+        if (most := largest(name)) is None:
             raise UserError(f"{repo}: {HUB_FOLDER}/{name} is no part of a run that ganhub wrote; nothing is downloaded")
-        if file.size > limit:
-            raise UserError(f"{repo}: {HUB_FOLDER}/{name} has {file.size:,} bytes, at most {limit:,} are taken")
+        if file.size > most:
+            raise UserError(f"{repo}: {HUB_FOLDER}/{name} has {file.size:,} bytes, at most {most:,} are taken")
     steps = [name.split("/")[1] for name in files if STATE.fullmatch(name)]
     if not steps or RECIPE_FILE not in files:
         raise UserError(f"{repo}: holds no run to go on from ({HUB_FOLDER}/); one is put there by train --push-every")
     folder = f"checkpoints/{max(steps, key=int)}/"
     if missing := [part for part in NEEDED if f"{folder}{part}.safetensors" not in files]:
         raise UserError(f"{repo}: {HUB_FOLDER}/{folder}{missing[0]}.safetensors is missing, so the run isn't whole")
-    return [name for name in files if not name.startswith("checkpoints/") or name.startswith(folder)]
+    chosen = [name for name in files if not name.startswith("checkpoints/") or name.startswith(folder)]
+    processes = sorted(int(found[1]) for name in chosen if (found := RANDOM.fullmatch(name)))
+    if processes != list(range(len(processes))):
+        raise UserError(f"{repo}: {HUB_FOLDER}/{folder} lacks the random state of a process, so the run isn't whole")
+    if (size := sum(files[name].size for name in chosen)) > MAX_TOTAL:
+        raise UserError(f"{repo}: {HUB_FOLDER}/ has {size:,} bytes, at most {MAX_TOTAL:,} are taken")
+    return chosen
+
+
+def largest(name: str) -> int | None:
+    """Bytes that a file of training/ may have; None for one that ganhub doesn't write."""
+    if name == RECIPE_FILE or STATE.fullmatch(name):
+        return MAX_JSON
+    if name == LOG_FILE:
+        return MAX_LOG
+    if RANDOM.fullmatch(name):
+        return MAX_RANDOM
+    return MAX_TENSORS if TENSORS.fullmatch(name) else None

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import HfApi
+from huggingface_hub.hf_api import RepoFile
 
 from ganhub import UserError
 from tests.hub_server import HubServer
@@ -19,7 +20,7 @@ from tests.training.test_trainer import assert_same_run, contents, newest, start
 from training import backup as module
 from training import checkpoint
 from training.backup import Backup
-from training.restore import choose, restore
+from training.restore import NEEDED, choose, restore
 from training.trainer import train
 
 
@@ -249,6 +250,28 @@ def test_a_malicious_run_is_one_line_and_leaves_nothing(hub, whole, name, conten
 def test_names_that_lead_elsewhere_are_refused(name):
     with pytest.raises(UserError, match="is no part of a run"):
         choose("a/b", {name: None})
+
+
+@pytest.mark.parametrize(
+    "sizes, words",
+    [
+        ({"rng-1": 5000}, None),
+        ({"rng-0": 2**22 + 1}, "rng-0.safetensors has 4,194,305 bytes, at most 4,194,304 are taken"),
+        ({"rng-2": 5000}, "lacks the random state of a process"),
+        ({"rng-01": 5000}, "is no part of a run"),
+        ({"generator": 6 * 2**30, "ema": 6 * 2**30, "memory": 6 * 2**30}, r"training/ has [\d,]+ bytes, at most"),
+    ],
+)
+def test_a_run_has_the_size_of_a_run(sizes, words):
+    sizes = dict.fromkeys(NEEDED, 1000) | sizes
+    files = {f"checkpoints/000002/{part}.safetensors": size for part, size in sizes.items()}
+    files |= {"recipe.json": 100, "checkpoints/000002/state.json": 100}
+    files = {path: RepoFile(path=path, size=size, oid="0" * 40) for path, size in files.items()}
+    if words is None:
+        assert set(choose("a/b", files)) == set(files)
+        return
+    with pytest.raises(UserError, match=words):
+        choose("a/b", files)
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"kind": "corrupt"}, {"kind": "drop", "after": 1000}])
