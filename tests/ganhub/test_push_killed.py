@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from ganhub import push as module
+from ganhub import push_job as module
 from ganhub.push import push
 from tests.ganhub.pushing import commits, held, shown, write_folder
 

@@ -27,7 +27,7 @@ from training.trainer import train
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """The Hub of these tests is here: what doesn't pass at once doesn't."""
-    monkeypatch.setattr(sys.modules["ganhub.push"], "PATIENCE", 0.6)
+    monkeypatch.setattr("ganhub.push_job.PATIENCE", 0.6)
     monkeypatch.setattr("training.restore.PAUSES", (0.0,))
 
 
