@@ -50,7 +50,7 @@ def push(
         under: folder of the repo in which the files go; what is elsewhere is left alone.
         keep: path in the repo, of a file that isn't in `folder` -> does it stay?
         space_sdk: of a new Space, "gradio" for instance.
-        show: called once, before the first upload, with what will be done.
+        show: called once, before the first upload, with what will be done; not where nothing is.
 
     Raises:
         UserError: one line; see `ganhub.explain`.

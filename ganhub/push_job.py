@@ -54,6 +54,7 @@ class Job:
     show: Callable[[Pushed], None] | None
     met: bool = False  # has the Hub answered at all?
     created: bool = False
+    shown: bool = False
     planned: Pushed | None = None
 
     def run(self, dry_run: bool) -> Pushed:
@@ -94,8 +95,9 @@ class Job:
         self.met = True
         tags, plan = self.tags(head), self.compare(head)
         self.check(head, tags, plan)
-        if self.show and not self.planned:
+        if self.show and plan.differs and not self.shown:
             self.show(plan)
+            self.shown = True
         if head is None:
             head = self.create()
             plan = self.compare(head)

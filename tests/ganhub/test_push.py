@@ -35,8 +35,8 @@ def test_everything_goes_in_one_commit_and_the_same_again_makes_none(hub, folder
     assert done.commit == HfApi().repo_info(repo).sha and done.address.endswith(repo)
     assert "500 B  upload  samples.png" in done.table() and "7 files to upload, 7.5 kB" in done.table()
     hub.requests.clear()
-    again = push(folder, repo)
-    assert again.commit == done.commit and not again.differs and commits(hub, repo) == 2
+    again = push(folder, repo, show=plans.append)
+    assert again.commit == done.commit and not again.differs and commits(hub, repo) == 2 and len(plans) == 1
     assert len(again.unchanged) == 7 and not hub.log("POST")
 
 
@@ -74,6 +74,14 @@ def test_data_sets_and_spaces_lose_nothing(hub, folder, repo, kind):
     done = push(folder, repo, repo_type=kind)
     assert list(done.uploaded) == ["README.md"] and not done.deleted
     assert done.address.endswith(f"/{kind}s/{repo}")
+
+
+def test_what_will_be_done_is_shown_once_however_many_tries_it_takes(hub, folder, repo):
+    plans = []
+    hub.fault("POST /api/repos/create", status=503, times=1)
+    hub.fault("POST .*/preupload/", status=503, times=1)
+    push(folder, repo, show=plans.append)
+    assert shown(hub, repo) == held(folder) and len(plans) == 1 and not any(fault["times"] for fault in hub.faults)
 
 
 def test_a_tag_is_set_once_and_completed_when_it_is_missing(hub, folder, repo):
