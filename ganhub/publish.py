@@ -17,15 +17,17 @@ from ganhub.card import rename, unfilled
 from ganhub.differences import Pushed, local_files
 from ganhub.errors import UserError, first_line
 from ganhub.hub import INDEX_FILE, locate
-from ganhub.layout import Wanted, weights_file
+from ganhub.layout import Wanted, limit, weights_file
 from ganhub.models.base import WEIGHTS_FILE, Generator
 from ganhub.pipeline import GANPipeline
 from ganhub.push import push
 
 VARIANTS = {"fp16": torch.float16}
-PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
+PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth"}
+OTHER_WEIGHTS = re.compile(r"generator/diffusion_pytorch_model\.(\w+)\.safetensors", re.ASCII)
 TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml")
-HOMES = r"/home/[\w.-]+|/Users/[\w.-]+|/root|/tmp|/var/folders|/private/var|[A-Za-z]:\\+Users"  # where people work
+HOMES = r"/home/[\w.-]+|/Users/[\w.-]+|/root|/tmp|/var/folders|/private/var|[A-Za-z]:[\\/]+Users"  # where people work
+BEGINS = r"(?:(?<![\w./~-])|(?<=file://)|(?<=file:///)|(?<=file://localhost))"  # a path, not the middle of an address
 
 
 def publish(
@@ -103,7 +105,13 @@ def staged(folder: Path) -> Iterator[Path]:
 def add_variant(folder: Path, variant: str) -> None:
     """Weights of another precision beside those of each network, named as diffusers names them."""
     for file in sorted(folder.glob(f"*/{WEIGHTS_FILE}")):
-        weights = {key: cast(value, VARIANTS[variant]) for key, value in load_file(file).items()}
+        stored = load_file(file)
+        weights = {key: cast(value, VARIANTS[variant]) for key, value in stored.items()}
+        if all(value.dtype == stored[key].dtype for key, value in weights.items()):
+            raise UserError(
+                f"{file}: is in {variant} already, so --variant {variant} would publish it twice; "
+                "leave that out, or export the run again with --dtype fp32"
+            )
         if key := next((key for key, value in weights.items() if not value.isfinite().all()), None):
             raise UserError(f"{file}: {key} is too large for {variant}; publish without --variant")
         target = file.with_name(weights_file(variant))
@@ -122,15 +130,25 @@ def check(folder: Path) -> None:
         UserError: so.
     """
     files = local_files(folder)
-    for path in files:
-        if path.endswith(PICKLES):
-            raise UserError(f"{folder / path}: a pickle can run code on whoever loads it; remove it from the folder")
-    GANPipeline.from_pretrained(folder, discriminator=(folder / "discriminator" / WEIGHTS_FILE).is_file())
-    here = "|".join(re.escape(str(path)) for path in (Path.home(), Path.cwd()) if len(path.parts) > 2)
-    local = re.compile(rf"(?<![\w.:/~-])({HOMES}{'|' * bool(here)}{here})[/\\][\w./\\-]*")
     for path, file in files.items():
-        if file.suffix in TEXTS and (found := local.search(file.read_text(encoding="utf-8", errors="replace"))):
-            raise UserError(f"{folder / path}: names {found[0]}, a path of this machine; take it out and try again")
+        if PICKLES.intersection(Path(path.lower()).suffixes):
+            raise UserError(f"{folder / path}: a pickle can run code on whoever loads it; remove it from the folder")
+        size, most = file.stat().st_size, limit(path)
+        if most is not None and size > most:
+            raise UserError(f"{folder / path}: has {size:,} bytes; ganhub reads at most {most:,} of such a file")
+        if file.suffix in TEXTS and (found := local_path(file.read_text(encoding="utf-8", errors="replace"))):
+            raise UserError(f"{folder / path}: names {found}, a path of this machine; take it out and try again")
+    GANPipeline.from_pretrained(folder, discriminator=f"discriminator/{WEIGHTS_FILE}" in files)
+    for variant in sorted(match[1] for match in map(OTHER_WEIGHTS.fullmatch, files) if match):
+        both = f"discriminator/{weights_file(variant)}" in files
+        GANPipeline.from_pretrained(folder, variant=variant, discriminator=both)
+
+
+def local_path(text: str) -> str | None:
+    """A path of this machine, or of anybody's, that a text names."""
+    here = [re.escape(str(path)) for path in (Path.home(), Path.cwd()) if len(path.parts) > 2]
+    found = re.search(rf"{BEGINS}({'|'.join([HOMES, *here])})[/\\][\w./\\-]*", text)
+    return found and found[0]
 
 
 def source_of(pipe: GANPipeline) -> Path:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import DatasetCardData
 from PIL import Image
 
+from ganhub.card.measured import cell
+
 if TYPE_CHECKING:
     import datasets
 
@@ -121,7 +123,7 @@ def _classes(splits: list[Split]) -> str:
         return f"{len(names):,} classes of {min(counts):,} to {max(counts):,} each."
     head = "| class | " + " | ".join(split.name for split in splits) + " |"
     rule = "| --- |" + " --- |" * len(splits)
-    rows = (f"| {name} | " + " | ".join(f"{split.classes[name]:,}" for split in splits) + " |" for name in names)
+    rows = (f"| {cell(name)} | " + " | ".join(f"{split.classes[name]:,}" for split in splits) + " |" for name in names)
     return "\n".join([head, rule, *rows])
 
 

@@ -94,6 +94,7 @@ def run(options: PushData) -> "Pushed":
 
 def build(options: PushData, folder: Path) -> None:
     """Write the data set and its card into `folder`."""
+    from ganhub.publish import local_path
     from training.toys import TOY, is_toy
 
     (folder / "data").mkdir()
@@ -113,7 +114,10 @@ def build(options: PushData, folder: Path) -> None:
         citation=options.citation,
         summary=options.summary,
     )
-    (folder / "README.md").write_text(card(about, found, report), encoding="utf-8")
+    text = card(about, found, report)
+    if path := local_path(text):
+        raise UserError(f"{options.source}: its card would name {path}, a path of this machine; take that out of it")
+    (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 @dataclass(frozen=True)

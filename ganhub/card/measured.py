@@ -73,7 +73,7 @@ def _per_class(metrics: dict[str, Any]) -> list[str]:
     if not accuracies:
         seen = ", ".join(f"{name} {count:,}" for name, count in (counts or {}).items() if count)
         return [f"The extractor, which also classifies, takes the samples for: {seen}."] if counts else []
-    cells = {_cell(name): f"{value:.1%}" for name, value in accuracies.items()}
+    cells = {cell(name): f"{value:.1%}" for name, value in accuracies.items()}
     if len(cells) > MAX_COLUMNS:
         rows = [f"| {name} | {value} |" for name, value in cells.items()]
         return ["\n".join(["| class | accuracy |", "| --- | --- |", *rows])]
@@ -82,7 +82,7 @@ def _per_class(metrics: dict[str, Any]) -> list[str]:
     return [f"{head}\n{rule}\n| accuracy | " + " | ".join(cells.values()) + " |"]
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """A class name that can't end its cell."""
     return " ".join(text.replace("|", "\\|").split())
 
@@ -92,5 +92,5 @@ def _compared(metrics: dict[str, Any]) -> list[str]:
     others = metrics.get("compared")
     if not others:
         return []
-    rows = [f"| {_cell(name)} | {value['kid']:.5f} ± {value['kid_stderr']:.5f} |" for name, value in others.items()]
+    rows = [f"| {cell(name)} | {value['kid']:.5f} ± {value['kid_stderr']:.5f} |" for name, value in others.items()]
     return ["Under the same protocol:\n\n| model | KID |\n| --- | --- |\n" + "\n".join(rows)]

@@ -78,6 +78,18 @@ def test_half_precision_lies_beside_the_plain_weights(hub, digits, repo):
     assert set(publish(digits, repo).deleted) == {path for path in done.uploaded if ".fp16." in path}
 
 
+def test_half_precision_is_not_published_twice(hub, digits):
+    with pytest.raises(UserError, match="is in fp16 already, .* leave that out, or export the run again with --dtype"):
+        publish(digits, "alice/twice", variant="fp16")
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("text", ["see https://x.org/home/me/y", "https://tmp/x", "runs/home/me/x", "~/tmp/x", "/tmp"])
+def test_an_address_is_no_path_of_this_machine(hub, digits, repo, text):
+    (digits / "notes.md").write_text(text)
+    assert publish(digits, repo).differs
+
+
 def test_a_pull_request_and_a_private_repo_load(hub, digits, repo):
     publish(digits, repo, private=True)
     assert HfApi().repo_info(repo).private and pixels(repo) == pixels(digits)
@@ -109,6 +121,21 @@ SPOILED = {
     "a pickle": (lambda folder: (folder / "old.pt").write_bytes(b"\x80"), "old.pt: a pickle can run code"),
     "a path": (lambda folder: (folder / "notes.md").write_text("from /home/me/data"), "notes.md: names /home/me/data"),
     "damage": (spoil_weights, "damaged or cut short"),
+    "a path in an address": (lambda folder: (folder / "n.md").write_text("file:///home/me/x"), "names /home/me/x"),
+    "a path after a colon": (lambda folder: (folder / "n.yml").write_text("a:/tmp/me/x"), "names /tmp/me/x"),
+    "a path of Windows": (lambda folder: (folder / "n.md").write_text("file:///C:/Users/me"), "names C:/Users/me"),
+    "a damaged variant": (
+        lambda folder: (folder / "generator/diffusion_pytorch_model.fp16.safetensors").write_bytes(b"{}"),
+        "fp16.safetensors: damaged or cut short",
+    ),
+    "a large sheet": (
+        lambda folder: (folder / "snapshots").mkdir() or (folder / "snapshots/000000001.png").write_bytes(bytes(2**22)),
+        "000000001.png: has 4,194,304 bytes; ganhub reads at most 4,000,000",
+    ),
+    **{
+        name: (lambda folder, name=name: (folder / name).write_bytes(b"\x80"), f"{name}: a pickle can run code")
+        for name in ("model.PT", "a.pth.tar", "y.PKL", "z.dill", "x.npy", "w.bin.gz")
+    },
     "no model": (lambda folder: (folder / "model_index.json").unlink(), "no model_index.json here"),
 }
 

@@ -76,6 +76,13 @@ def test_the_card_tells_counts_sizes_preparation_and_terms(repo, folder, tmp_pat
     assert "do what you like" in body and f"--data {repo}" in body and str(tmp_path) not in body + json.dumps(front)
 
 
+def test_a_class_name_can_not_end_its_cell(repo, tmp_path):
+    write_pictures(tmp_path / "odd", ("a|b", "c"))
+    run(PushData(str(tmp_path / "odd"), repo, **TERMS))
+    _, body = read_card(repo)
+    assert "| a\\|b | 12 |\n| c | 12 |" in body
+
+
 def test_pictures_without_classes_and_many_sizes(repo, tmp_path):
     for size in range(8, 15):
         write_pictures(tmp_path / "flat" / str(size), ("x",), count=1, size=size)
@@ -99,6 +106,7 @@ def test_pictures_without_classes_and_many_sizes(repo, tmp_path):
         ({"terms": " "}, "give --terms"),
         ({"source": "/no/such"}, "no such folder"),
         ({"source": "toy:spiral"}, "no such toy data set"),
+        ({"terms": "As in /home/me/terms.txt"}, "its card would name /home/me/terms.txt, a path of this machine"),
         ({"repo": "bob/theirs"}, "alice may not write there"),
     ],
 )
