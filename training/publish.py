@@ -1,6 +1,7 @@
 """A run or a model folder to the Hub: exported where needed, its card complete, in one commit."""
 
 import dataclasses
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from ganhub.differences import Pushed
 from ganhub.errors import UserError, first_line
 from ganhub.files import read_object
 from ganhub.hub import INDEX_FILE
+from ganhub.layout import sheets_in, snapshot_folder
 from training import export
 from training.extras import Extras, add_extras
 
@@ -26,7 +28,7 @@ class Publish(Extras, export.Said):
     """Publish a run or a model folder on the Hub, in one commit; refused while its card is unfilled or unmeasured."""
 
     source: Annotated[Path, tyro.conf.Positional]
-    """The run's folder, which is exported to RUN/model, or a model folder."""
+    """The run's folder, which is exported to RUN/model where that isn't there yet, or a model folder."""
     repo: str
     """Hub id, user/name; created when needed."""
     private: bool = False
@@ -41,6 +43,8 @@ class Publish(Extras, export.Said):
     """Only show what would be uploaded."""
     snapshots: bool = False
     """Also publish the generator's history in the run, for the studio: at most 12 snapshots and 16 MB."""
+    history: int = 0
+    """How many of the run's sample sheets to publish as snapshots/NNNNNNNNN.png; 0 leaves those of RUN/model."""
     token: str | None = None
     """Of the Hub; else HF_TOKEN or that of `hf auth login`."""
 
@@ -55,18 +59,33 @@ def run(options: Publish, show: Callable[[Pushed], None] | None = None) -> Pushe
     Raises:
         UserError: there is no such run or model, its card is unfilled, or the Hub refuses; see `ganhub.publish`.
     """
+    is_model = (options.source / INDEX_FILE).is_file()
+    if is_model and (options.snapshots or options.history):
+        name = "--snapshots" if options.snapshots else "--history"
+        raise UserError(f"{options.source}: is a model folder; {name} needs the folder of the run")
+    if is_model:
+        return send(options, options.source, show)
+    folder = options.source / "model"
+    if options.dry_run and not folder.exists():  # as it would be, and nothing is left here
+        with tempfile.TemporaryDirectory(prefix="ganhub-publish-") as aside:
+            try:
+                return send(options, exported(options, Path(aside, "model")), show)
+            except UserError as error:
+                raise UserError(str(error).replace(str(Path(aside, "model")), str(folder))) from error
+    exported(options, folder)
+    if not options.dry_run:
+        state_facts(options, folder)
+    return send(options, folder, show)
+
+
+def send(options: Publish, folder: Path, show: Callable[[Pushed], None] | None) -> Pushed:
+    """Publish a model folder with all that the options add to it."""
     from ganhub.publish import publish
 
-    is_model = (options.source / INDEX_FILE).is_file()
-    if options.snapshots and is_model:
-        raise UserError(f"{options.source}: is a model folder; --snapshots needs the folder of the run")
-    folder = options.source if is_model else exported(options)
-    if not is_model:
-        state_facts(options, folder)
-
     def finish(copy: Path) -> None:
-        if is_model:
-            state_facts(options, copy)
+        state_facts(options, copy)
+        if options.history:
+            replace_history(options, copy)
         if options.snapshots:
             add_snapshots(options.source / SNAPSHOTS, copy)
         add_extras(copy, options, options.repo)
@@ -84,18 +103,32 @@ def run(options: Publish, show: Callable[[Pushed], None] | None = None) -> Pushe
     )
 
 
-def exported(options: Publish) -> Path:
-    """RUN/model, written again where it isn't of the newest checkpoint."""
+def exported(options: Publish, folder: Path) -> Path:
+    """The model folder of a run's newest checkpoint, written where there is none.
+
+    Raises:
+        UserError: there is no run, or the folder is of another checkpoint: what was measured, found or edited there
+            would be lost.
+    """
     from training import checkpoint
 
-    if not (options.source / "recipe.json").is_file():
-        raise UserError(f"{options.source}: neither a run nor a model folder; no recipe.json or {INDEX_FILE} here")
-    folder = options.source / "model"
-    kimg = checkpoint.read_record(checkpoint.find(options.source))["clock"]["images"] / 1000
-    if not (folder / FACTS_FILE).is_file() or read_object(folder / FACTS_FILE).get("kimg") != kimg:
+    run_dir = options.source
+    if not (run_dir / "recipe.json").is_file():
+        raise UserError(f"{run_dir}: neither a run nor a model folder; no recipe.json or {INDEX_FILE} here")
+    newest = checkpoint.find(run_dir)
+    if not folder.exists():
         dtype: Literal["fp16", "fp32"] = "fp32" if options.variant else "fp16"
         said = {item.name: getattr(options, item.name) for item in dataclasses.fields(export.Said)}
-        export.run(export.Export(options.source, folder, dtype=dtype, force=True, name=options.repo, **said))
+        return export.run(export.Export(run_dir, folder, dtype=dtype, name=options.repo, **said))
+    kimg = checkpoint.read_record(newest)["clock"]["images"] / 1000
+    held = read_object(folder / FACTS_FILE).get("kimg") if (folder / FACTS_FILE).is_file() else None
+    if held != kimg:
+        state = f"after {held:g} kimg" if isinstance(held, int | float) else "of an unknown checkpoint"
+        again = f"python -m training export {run_dir} --out {folder} --force"
+        raise UserError(
+            f"{folder}: is the model {state}, the run's newest checkpoint (step {int(newest.name)}) is after {kimg:g}; "
+            f"replace it and its metrics with `{again}`, or publish it as it is: publish {folder}"
+        )
     return folder
 
 
@@ -118,6 +151,15 @@ def state_facts(options: export.Said, folder: Path) -> None:
         return
     save_facts(dataclasses.replace(facts, **given), folder)
     write_card(folder)
+
+
+def replace_history(options: Publish, folder: Path) -> None:
+    """The run's own sample sheets up to the model's checkpoint, in the place of those that are there."""
+    from training.snapshots import keep_history
+
+    for path in map(snapshot_folder, sheets_in([f"{SNAPSHOTS}/{file.name}" for file in folder.glob("snapshots/*")])):
+        (folder / f"{path}.png").unlink()
+    keep_history(options.source, folder, options.history, round(1000 * read_facts(folder).kimg))
 
 
 def add_snapshots(history: Path, folder: Path) -> None:

@@ -11,6 +11,7 @@ from ganhub import GANPipeline, UserError
 from ganhub.hub import ZOO, snapshots
 from tests.ganhub.pushing import commits, held, shown
 from training import __main__ as command_line
+from training import export
 from training import publish as module
 from training.presets import PRESETS
 from training.publish import Publish, run
@@ -74,19 +75,57 @@ def test_everything_that_is_missing_is_named(hub, finished):
     assert "\n" not in str(error.value) and not hub.requests
 
 
-def test_a_newer_checkpoint_is_exported_again(finished, tmp_path):
+def everything_in(folder):
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_model_of_an_older_checkpoint_is_never_replaced(hub, finished, tmp_path, dry_run):
     newest = max(path for path in (finished / "checkpoints").iterdir() if path.name.isdecimal())
     newest.rename(tmp_path / newest.name)
-    options = Publish(source=finished, repo="alice/x", dry_run=True, **SAID)
-    for kimg in (0.02, 0.04):
-        with pytest.raises(UserError, match="missing: metrics"):
-            run(options)
-        assert module.read_facts(finished / "model").kimg == kimg
-        measure(finished / "model")
-        (tmp_path / newest.name).exists() and (tmp_path / newest.name).rename(newest)
-    weights = finished / "model" / "generator" / "diffusion_pytorch_model.safetensors"
-    before = weights.stat().st_mtime_ns
-    assert run(options).commit is None and weights.stat().st_mtime_ns == before
+    model = finished / "model"
+    options = Publish(source=finished, repo="alice/older", dry_run=dry_run, **SAID)
+    export.run(export.Export(finished, model, name="alice/older", **SAID))
+    measure(model)
+    (model / "directions.safetensors").write_bytes(b"found")
+    before = everything_in(model)
+    (tmp_path / newest.name).rename(newest)
+    lines = r"after 0.02 kimg, the run's newest checkpoint \(step 10\) is after 0.04; .*export .* --force.*publish"
+    with pytest.raises(UserError, match=lines) as refused:
+        run(options)
+    assert everything_in(model) == before and not hub.requests and "\n" not in str(refused.value)
+
+
+def test_a_dry_run_leaves_nothing_here(finished):
+    before = everything_in(finished)
+    with pytest.raises(UserError, match=rf"missing: metrics \(python -m training evaluate {finished}/model "):
+        run(Publish(source=finished, repo="alice/x", dry_run=True, **SAID))
+    assert everything_in(finished) == before and not (finished / "model").exists()
+
+
+def test_the_sheets_of_the_training_are_published_on_demand(hub, finished):
+    export.run(export.Export(finished, finished / "model", history=1, name="alice/sheets", **SAID))
+    measure(finished / "model")
+    before = everything_in(finished)
+    run(Publish(source=finished, repo="alice/sheets", history=2, dry_run=True, limits="Other limits."))
+    run(Publish(source=finished, repo="alice/sheets", history=2, **SAID))
+    sheets = {path for path in shown(hub, "alice/sheets") if path.startswith("snapshots/")}
+    assert sheets == {"snapshots/000000020.png", "snapshots/000000040.png"} and everything_in(finished) == before
+    assert b"`snapshots/` has this sheet" in hub.get_blob(shown(hub, "alice/sheets")["README.md"])
+    assert set(run(Publish(source=finished, repo="alice/sheets", **SAID)).deleted) == {"snapshots/000000040.png"}
+    with pytest.raises(UserError, match="--history needs the folder of the run"):
+        run(Publish(source=finished / "model", repo="alice/sheets", history=2))
+
+
+def test_half_precision_needs_a_model_of_full_precision(hub, finished):
+    run_model = finished / "model"
+    export.run(export.Export(finished, run_model, name="alice/twice", **SAID))
+    measure(run_model)
+    with pytest.raises(
+        UserError, match=rf"{run_model}/.*: is in fp16 already, .*export the run again with --dtype fp32"
+    ):
+        run(Publish(source=finished, repo="alice/twice", variant="fp16", **SAID))
+    assert not hub.requests
 
 
 def test_a_model_folder_is_taken_as_it_is(hub, tmp_path):
