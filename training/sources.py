@@ -79,6 +79,14 @@ def existing(path: str) -> Path | None:
         return None
 
 
+def settled(data: str) -> str:
+    """A folder of this machine as an absolute path: known for one, not for a Hub id, wherever its run is exported."""
+    if data.startswith("stacked:"):
+        return f"stacked:{settled(data.removeprefix('stacked:'))}"
+    folder = existing(data)
+    return str(folder.absolute()) if folder else data
+
+
 def find_column(rows: "Dataset", wanted: str, feature: str, usual: tuple[str, ...]) -> str | None:
     """The column that was asked for, else the first of that feature type, else one with a usual name."""
     if wanted:

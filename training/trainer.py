@@ -26,6 +26,7 @@ from training.recipe import Recipe
 from training.runlog import RunLog
 from training.signals import Interrupted, StopSignal
 from training.snapshots import save_snapshot
+from training.sources import settled
 from training.steps import Game, Stats, d_step, g_step
 from training.warm_start import warm_start
 
@@ -143,7 +144,7 @@ def open_folder(recipe: Recipe, run_dir: Path, state: TrainState, accelerator: A
     with writing_to(run_dir):
         if accelerator.is_main_process:
             run_dir.mkdir(parents=True, exist_ok=True)
-            recipe.save(run_dir / RECIPE_FILE)
+            dataclasses.replace(recipe, data=settled(recipe.data)).save(run_dir / RECIPE_FILE)
         if not resume:  # so that a run can be resumed from its first moment on
             checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from training import checkpoint
 from training.export import Export, command, minutes, run
 from training.presets import PRESETS
 from training.recipe import Recipe
+from training.sources import settled
 from training.trainer import train
 
 
@@ -139,6 +141,21 @@ def test_the_command_in_a_card_gives_the_recipe_again(tmp_path):
     assert words[:5] == ["python", "-m", "training", "train", "frogs"]
     parsed = parse(Train, "train frogs", words[5:], default=Train(PRESETS["frogs"], tmp_path))
     assert parsed.recipe == recipe
+
+
+def test_a_folder_is_known_for_one_from_elsewhere(picture_folder, tmp_path, monkeypatch):
+    from tests.training.conftest import shrink
+
+    shutil.copytree(picture_folder, tmp_path / "data" / "faces")
+    monkeypatch.chdir(tmp_path)
+    train(shrink(PRESETS["digits"], "data/faces", channels=3, kimg=0.004), "run")
+    assert settled("stacked:data/faces") == f"stacked:{tmp_path}/data/faces" and settled("toy:ring") == "toy:ring"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    out = run(Export(tmp_path / "run", tmp_path / "model"))
+    card = json.loads((out / "card.json").read_text())
+    assert Recipe.load(out / "recipe.json").data == "faces" and card["data_id"] == ""
+    assert "--data faces " in card["command"]
 
 
 def test_minutes_leave_interruptions_out():
