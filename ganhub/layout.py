@@ -6,9 +6,11 @@ Whatever isn't named here is never fetched: no pickle, no code, no ONNX, no trai
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ganhub.errors import UserError
+
+Item = TypeVar("Item")
 
 INDEX_FILE = "model_index.json"
 CONFIG_FILE = "config.json"
@@ -79,11 +81,16 @@ def sheets_in(files: Collection[str]) -> list[int]:
     return sorted(int(found[1]) for path in files if (found := SHEET.fullmatch(path)))
 
 
+def evenly(items: list[Item], count: int) -> list[Item]:
+    """At most `count` of them, the first and the last among them, in their order; the last where it is one."""
+    count = min(count, len(items))
+    step = (len(items) - 1) / max(1, count - 1)
+    return [items[round(i * step)] for i in range(count)] if count > 1 else items[-1:][:count]
+
+
 def few_sheets(files: Collection[str]) -> list[str]:
     """The same files, but of the sample sheets of the training at most `MAX_SHEETS`: first, last, evenly between."""
-    known = sheets_in(files)
-    count = min(len(known), MAX_SHEETS)
-    kept = {known[i * (len(known) - 1) // max(1, count - 1)] for i in range(count)}
+    kept = set(evenly(sheets_in(files), MAX_SHEETS))
     return [path for path in files if not (found := SHEET.fullmatch(path)) or int(found[1]) in kept]
 
 

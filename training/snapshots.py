@@ -13,6 +13,7 @@ from PIL import Image
 
 from ganhub.errors import UserError
 from ganhub.files import write_aside
+from ganhub.layout import evenly
 from training.checkpoint import TrainState
 from training.growing import grown
 from training.recipe import Recipe
@@ -69,13 +70,6 @@ def animate(run_dir: Path, out: Path | None = None) -> Path:
     except OSError as error:
         raise UserError(f"{out}: can't be written ({error.strerror or error})") from error
     return out
-
-
-def evenly(items: list[Path], count: int) -> list[Path]:
-    """At most `count` of them, the first and the last among them, in their order; the last where it is one."""
-    count = min(count, len(items))
-    step = (len(items) - 1) / max(1, count - 1)
-    return [items[round(i * step)] for i in range(count)] if count > 1 else items[-1:][:count]
 
 
 def keep_history(run_dir: Path, out: Path, count: int, images: int) -> None:

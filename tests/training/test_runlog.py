@@ -11,12 +11,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ganhub import GANPipeline
+from ganhub.layout import evenly
 from training import trainer
 from training.clock import Clock
 from training.penalties import PENALTIES
 from training.recipe import Recipe
 from training.runlog import forget_after, read_log
-from training.snapshots import evenly
 from training.steps import Critic, Game
 from training.trainer import ema_decay, train, update_ema
 
