@@ -82,6 +82,8 @@ def download(repo: str, wanted: Wanted, source: Source, fresh: bool = False) -> 
     except UserError:
         raise
     except ERRORS as error:
+        if fresh and isinstance(error, httpx.ConnectError):
+            raise UserError(f"{repo}: the Hub can't be reached, and only it has the newest version") from error
         raise said(error, repo, revision) from error
     return store.path(copy.id)
 
@@ -194,7 +196,7 @@ def said(error: BaseException, repo: str, revision: str) -> UserError:
     if isinstance(error, DamagedError):
         return UserError(f"{repo}: {error}; try again, and tell its owner if it stays so")
     if isinstance(error, httpx.ConnectError):
-        return UserError(f"{repo}: the Hub can't be reached and the model isn't in the cache; try again online")
+        return UserError(f"{repo}: the Hub can't be reached and the cache has nothing to go by; try again online")
     if isinstance(error, OSError) and not isinstance(error, ConnectionError | HfHubHTTPError):
         return UserError(
             f"{repo}: the cache can't be written ({error.strerror or first_line(error)}); make room or set HF_HOME"

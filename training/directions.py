@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ganhub.pipeline import GANPipeline
 
 WEAK = 0.1  # R^2 below which a property doesn't follow a straight line in z, and no direction is kept
+RELIABLE = 0.85  # share of pictures in which a property must rise from STEP before to STEP after
+STEP = 2.0
+TRIED = 128  # pictures to see that with
+RARE = 0.02
 HELD_BACK = 0.2
 CHUNK = 256
 FLAT = 1e-6  # deviation of a property below which it is rounding that varies
@@ -61,8 +65,9 @@ def run(options: Directions) -> "dict[str, Effect]":
     check(options, pipe, names)
     z, labels, values = measure(pipe, names, options)
     fits = {name: fit(z, labels, values[name]) for name in names}
-    print(table(fits))
-    kept = {name: vector for name, (vector, r2, _) in fits.items() if r2 >= WEAK}
+    shares = {name: reliability(pipe, name, vector, options.seed) for name, (vector, _, _) in fits.items()}
+    print(table(fits, shares))
+    kept = {name: fits[name][0] for name in names if fits[name][1] >= WEAK and shares[name] >= RELIABLE}
     effects = {name: Effect(PROPERTIES[name][0], round(fits[name][1], 4), round(fits[name][2], 4)) for name in kept}
     try:
         if kept:
@@ -138,12 +143,15 @@ def fit(z: "Tensor", labels: "Tensor", values: "Tensor") -> "tuple[Tensor, float
     Args:
         z: (N, latent_dim) standard normal.
         labels: (N,) classes; each has a mean of its own, so that only what varies within a class counts.
-        values: (N,); a slope of 1 is one standard deviation of these within a class for each step of length 1.
+        values: (N,), of which the lowest and the highest 2 % count as the next ones; a slope of 1 is one standard
+            deviation of these within a class for each step of length 1.
     """
     import torch
 
     split = round(len(z) * (1 - HELD_BACK))
     z, values = centred(z, labels, split), centred(values[:, None], labels, split)[:, 0]
+    low, high = values[:split].quantile(torch.tensor([RARE, 1 - RARE], dtype=values.dtype))
+    values = values.clamp(low, high)  # few extreme pictures must not decide for all
     if (spread := values[:split].std()) < FLAT:
         return torch.zeros(z.shape[1]), 0.0, 0.0
     values = values / spread
@@ -163,11 +171,30 @@ def centred(x: "Tensor", labels: "Tensor", split: int) -> "Tensor":
     return x
 
 
-def table(fits: "dict[str, tuple[Tensor, float, float]]") -> str:
+def reliability(pipe: "GANPipeline", name: str, vector: "Tensor", seed: int) -> float:
+    """Share of pictures in which the property is higher STEP further along the direction than STEP before."""
+    from ganhub.latents import sample
+    from training.properties import PROPERTIES
+
+    _, measured = PROPERTIES[name]
+    z = sample(range(seed, seed + TRIED), len(vector))
+    outputs: list[Any] = [pipe(latents=z + step * vector, output_type="pt") for step in (-STEP, STEP)]
+    low, high = (measured(output.images * 2 - 1) for output in outputs)
+    return (high > low).double().mean().item()
+
+
+def table(fits: "dict[str, tuple[Tensor, float, float]]", shares: dict[str, float]) -> str:
+    """A line for each property: what the fit explains, how far a step moves it, in how many pictures, and the verdict.
+
+    Args:
+        shares: see `reliability`.
+    """
     from training.properties import PROPERTIES
 
     lines = []
     for name, (_, r2, slope) in fits.items():
-        told = "kept" if r2 >= WEAK else f"left out, below {WEAK}"
-        lines.append(f"  {name:12} R2 {r2:6.3f}   {slope:.2f} deviations a step   {told}   ({PROPERTIES[name][0]})")
+        weak = f"left out: R2 below {WEAK}" if r2 < WEAK else f"left out: rises in less than {RELIABLE:.0%}"
+        told = "kept" if r2 >= WEAK and shares[name] >= RELIABLE else weak
+        numbers = f"R2 {r2:6.3f}   {slope:.2f} deviations a step   rises in {shares[name]:4.0%}"
+        lines.append(f"  {name:12} {numbers}   {told}   ({PROPERTIES[name][0]})")
     return "\n".join(lines)

@@ -177,7 +177,8 @@ def read(options: Extractor) -> "tuple[ImageData, ImageData, str]":
         name = f"a seeded tenth of {options.split}, held back"
     if len(data) < options.batch_size:
         raise UserError(
-            f"{options.data}: {len(data)} images to learn from, fewer than --batch-size {options.batch_size}"
+            f"{options.data}: {len(data)} images to learn from, fewer than --batch-size {options.batch_size}; give a "
+            "smaller one, or measure without features: evaluate --extractor none"
         )
     return data, test, name
 

@@ -119,7 +119,7 @@ def _load(name: str) -> str:
 
 
 def _usage(folder: Path, facts: Facts, generator: dict[str, Any]) -> str:
-    labels = ", labels=7" if generator["num_classes"] > 7 else ""
+    labels = f", labels={min(7, generator['num_classes'] - 1)}" if generator["num_classes"] else ""
     channels = {1: "grey", 2: "points in the plane"}.get(generator["channels"], "RGB")
     parts = [
         "## How to use it",

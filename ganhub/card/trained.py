@@ -16,7 +16,17 @@ def section(facts: Facts, recipe: dict[str, Any]) -> str:
         f"`--data` is the data set named below, as a folder{hub}. {facts.kimg:,.3g} thousand images "
         f"shown to the discriminator in {_duration(facts.minutes)} on {facts.hardware}{_used(facts)}; "
         f"{facts.versions}; seed {recipe['seed']}. Every setting is in `recipe.json`, the losses over time are in "
-        f"`training_log.jsonl`. The published weights are the moving average of the generator.{_energy(facts)}"
+        f"`training_log.jsonl`. The published weights are the moving average of the generator.{_begun(recipe)}"
+        f"{_energy(facts)}"
+    )
+
+
+def _begun(recipe: dict[str, Any]) -> str:
+    if not recipe.get("init"):
+        return ""
+    return (
+        f"\n\nTraining began from the weights of another model, `{recipe['init']}`: what that learnt is in here too, "
+        "and the terms of its data and its licence hold for this model as well."
     )
 
 

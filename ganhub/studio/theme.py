@@ -66,6 +66,8 @@ CSS = """
 #gallery .gallery-item { height: auto; min-height: 0; }
 #gallery .preview { background: var(--body-background-fill); }
 #card img { max-width: 100%; height: auto; }
+#card table { display: block; width: fit-content; max-width: 100%; overflow-x: auto; }  /* scrolls on a phone */
+#card th, #card td { word-break: normal; overflow-wrap: normal; min-width: 4.5em; }
 #card .md > p:first-child { color: var(--body-text-color-subdued); font-size: 0.9rem; }
 #status .wrap:has(.error) { display: none; }  /* the toast says what is wrong */
 footer .divider { display: none !important; }

@@ -125,6 +125,13 @@ def test_a_missing_or_empty_file_is_unfilled(folder, name):
         assert unfilled(folder) == [missing]
 
 
+def test_a_card_says_what_training_began_from(folder):
+    Recipe(name="tiny", source="nobody", init="user/other").save(folder / "recipe.json")
+    write_card(folder)
+    text = " ".join((folder / "README.md").read_text().split())
+    assert "began from the weights of another model, `user/other`" in text and "its licence hold for this model" in text
+
+
 @pytest.mark.parametrize(
     ("changes", "phrase"),
     [

@@ -104,4 +104,4 @@ def test_they_are_fetched_with_the_generator_and_sheets_with_the_card():
     files = ["model_index.json", *generator, DIRECTIONS_FILE, "samples.png", sheet, other]
     assert set(Wanted(card=False).choose("a/b", files)) == {"model_index.json", *generator, DIRECTIONS_FILE}
     assert set(Wanted().choose("a/b", files)) == {*files} - {other}
-    assert limit(DIRECTIONS_FILE) == 2**20 and limit(sheet) == 2**25 and limit(other) is None
+    assert limit(DIRECTIONS_FILE) == 2**20 and limit(sheet) == 4_000_000 and limit(other) is None

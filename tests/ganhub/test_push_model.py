@@ -13,7 +13,7 @@ from ganhub import GANPipeline, UserError, cli
 from ganhub.hub import ZOO
 from ganhub.publish import publish
 from tests.conftest import tiny_pipeline
-from tests.ganhub.pushing import commits, held, shown
+from tests.ganhub.pushing import commits, forget_weights, held, shown
 
 WEIGHTS = "generator/diffusion_pytorch_model.safetensors"
 
@@ -25,8 +25,10 @@ def repo(request) -> str:
 
 @pytest.fixture
 def digits(tmp_path):
-    """A model folder whose card is complete."""
-    return shutil.copytree(ZOO / "digits", tmp_path / "digits")
+    """A model folder whose card is complete, also after a test has changed its weights."""
+    folder = shutil.copytree(ZOO / "digits", tmp_path / "digits")
+    forget_weights(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +131,7 @@ SPOILED = {
         "fp16.safetensors: damaged or cut short",
     ),
     "a large sheet": (
-        lambda folder: (folder / "snapshots").mkdir() or (folder / "snapshots/000000001.png").write_bytes(bytes(2**22)),
+        lambda folder: (folder / "snapshots/000000001.png").write_bytes(bytes(2**22)),
         "000000001.png: has 4,194,304 bytes; ganhub reads at most 4,000,000",
     ),
     **{

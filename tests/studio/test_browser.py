@@ -246,6 +246,8 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Page]
     for tab, part in (inside | {"Generate": pictures(page).first}).items():
         page.get_by_role("tab", name=tab).click()
         expect(part).to_be_visible()
+        for cell in page.locator("#card td:visible, #card th:visible").all()[:4]:  # words stay whole
+            assert cell.evaluate("cell => getComputedStyle(cell).wordBreak") == "normal"
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     for part in [page.locator("#picker"), page.locator("#gallery"), seed_field(page), page.locator("#dice")]:
         box = part.bounding_box()

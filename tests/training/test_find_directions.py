@@ -9,6 +9,7 @@ from ganhub.card.check import weights_sha256
 from ganhub.directions import read_effects, weights_of
 from ganhub.layout import DIRECTIONS_FILE
 from tests.conftest import tiny_pipeline
+from training import directions
 from training.directions import Directions, fit, run
 from training.properties import PROPERTIES, STROKES
 
@@ -88,6 +89,21 @@ def test_what_can_not_be_found_is_refused(model, options, message):
     with pytest.raises(UserError, match=message):
         run(Directions(model, **options))
     assert not (model / "directions.safetensors").exists()
+
+
+def test_few_extreme_pictures_do_not_decide():
+    draw = torch.Generator().manual_seed(0)
+    z = torch.randn(4000, 4, generator=draw)
+    values = z[:, 0].clone()
+    values[:20] = 1000 * z[:20, 1]
+    assert fit(z, torch.zeros(4000, dtype=torch.long), values)[0][0] > 0.99
+
+
+def test_what_rises_in_too_few_pictures_is_left_out(model, monkeypatch, capsys):
+    monkeypatch.setattr(directions, "RELIABLE", 1.01)
+    with pytest.raises(UserError, match="no property follows"):
+        run(Directions(model, samples=400))
+    assert "left out: rises in less than 101%" in capsys.readouterr().out
 
 
 def test_a_generator_that_ignores_its_latents_has_none(tmp_path):

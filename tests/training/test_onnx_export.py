@@ -115,8 +115,9 @@ def test_export_adds_what_is_asked_for(tmp_path, picture_folder):
     plain = run(Export(tmp_path / "run", tmp_path / "plain"))
     full = run(Export(tmp_path / "run", tmp_path / "full", handler=True, onnx=True, name="user/full"))
     names = [{path.relative_to(out).as_posix() for path in out.rglob("*.*")} for out in (plain, full)]
+    family = f"ganhub.models.{PRESETS['digits'].arch}.py"
     assert names[1] - names[0] == {
-        "pipeline.py", "generator/ganhub.models.dcgan.py", "discriminator/ganhub.models.dcgan.py",
+        "pipeline.py", f"generator/{family}", f"discriminator/{family}",
         "handler.py", "requirements.txt", "generator.onnx",
     }  # fmt: skip
     images = [GANPipeline.from_pretrained(out)(4, output_type="pt").images for out in (plain, full)]

@@ -9,7 +9,7 @@ import pytest
 
 from ganhub import GANPipeline, UserError
 from ganhub.hub import ZOO, snapshots
-from tests.ganhub.pushing import commits, held, shown
+from tests.ganhub.pushing import commits, forget_weights, held, shown
 from training import __main__ as command_line
 from training import export
 from training import publish as module
@@ -44,6 +44,7 @@ def finished(trained, tmp_path):
 def measure(folder):
     """What `evaluate` would leave."""
     shutil.copyfile(ZOO / "digits" / "metrics.json", folder / "metrics.json")
+    forget_weights(folder)
 
 
 def test_a_run_is_exported_measured_and_published(hub, finished, monkeypatch):
@@ -112,7 +113,7 @@ def test_the_sheets_of_the_training_are_published_on_demand(hub, finished):
     sheets = {path for path in shown(hub, "alice/sheets") if path.startswith("snapshots/")}
     assert sheets == {"snapshots/000000020.png", "snapshots/000000040.png"} and everything_in(finished) == before
     assert b"`snapshots/` has this sheet" in hub.get_blob(shown(hub, "alice/sheets")["README.md"])
-    assert set(run(Publish(source=finished, repo="alice/sheets", **SAID)).deleted) == {"snapshots/000000040.png"}
+    assert set(run(Publish(source=finished, repo="alice/sheets", **SAID)).deleted) == {"snapshots/000000020.png"}
     with pytest.raises(UserError, match="--history needs the folder of the run"):
         run(Publish(source=finished / "model", repo="alice/sheets", history=2))
 
