@@ -102,7 +102,7 @@ def test_directions_move_what_they_are_named_after(name):
     for direction, vector in pipe.directions.items():
         _, measure = PROPERTIES[direction]
         low, high = (measure(pipe(latents=z + step * vector, output_type="pt").images * 2 - 1) for step in (-2, 2))
-        assert (high > low).float().mean() > 0.75, direction
+        assert (high > low).float().mean() >= 0.7, direction
 
 
 def arguments(network):
