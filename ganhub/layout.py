@@ -6,6 +6,7 @@ Whatever isn't named here is never fetched: no pickle, no code, no ONNX, no trai
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ganhub.errors import UserError
@@ -79,6 +80,12 @@ def snapshots_in(files: Collection[str]) -> list[int]:
 def sheets_in(files: Collection[str]) -> list[int]:
     """The sample sheets of the training among the files of a repo, by the real images shown, oldest first."""
     return sorted(int(found[1]) for path in files if (found := SHEET.fullmatch(path)))
+
+
+def local_sheets(folder: Path) -> dict[int, Path]:
+    """The same of a model folder, each with its file."""
+    names = [file.relative_to(folder).as_posix() for file in folder.glob("snapshots/*.png")]
+    return {images: folder / f"{snapshot_folder(images)}.png" for images in sheets_in(names)}
 
 
 def evenly(items: list[Item], count: int) -> list[Item]:

@@ -67,7 +67,7 @@ def run(options: Directions) -> "dict[str, Effect]":
     fits = {name: fit(z, labels, values[name]) for name in names}
     shares = {name: reliability(pipe, name, vector, options.seed) for name, (vector, _, _) in fits.items()}
     print(table(fits, shares))
-    kept = {name: fits[name][0] for name in names if fits[name][1] >= WEAK and shares[name] >= RELIABLE}
+    kept = {name: fits[name][0] for name in names if not failing(fits[name][1], shares[name])}
     effects = {name: Effect(PROPERTIES[name][0], round(fits[name][1], 4), round(fits[name][2], 4)) for name in kept}
     try:
         if kept:
@@ -183,6 +183,13 @@ def reliability(pipe: "GANPipeline", name: str, vector: "Tensor", seed: int) -> 
     return (high > low).double().mean().item()
 
 
+def failing(r2: float, share: float) -> str:
+    """Why a direction is left out; "" where it is kept."""
+    if r2 < WEAK:
+        return f"left out: R2 below {WEAK}"
+    return f"left out: rises in less than {RELIABLE:.0%}" if share < RELIABLE else ""
+
+
 def table(fits: "dict[str, tuple[Tensor, float, float]]", shares: dict[str, float]) -> str:
     """A line for each property: what the fit explains, how far a step moves it, in how many pictures, and the verdict.
 
@@ -193,8 +200,7 @@ def table(fits: "dict[str, tuple[Tensor, float, float]]", shares: dict[str, floa
 
     lines = []
     for name, (_, r2, slope) in fits.items():
-        weak = f"left out: R2 below {WEAK}" if r2 < WEAK else f"left out: rises in less than {RELIABLE:.0%}"
-        told = "kept" if r2 >= WEAK and shares[name] >= RELIABLE else weak
+        told = failing(r2, shares[name]) or "kept"
         numbers = f"R2 {r2:6.3f}   {slope:.2f} deviations a step   rises in {shares[name]:4.0%}"
         lines.append(f"  {name:12} {numbers}   {told}   ({PROPERTIES[name][0]})")
     return "\n".join(lines)

@@ -157,10 +157,10 @@ def facts(
 
 def command(recipe: Recipe) -> str:
     """What to type to train this recipe again: the preset and what differs from it."""
-    preset = PRESETS.get(recipe.name, Recipe())
-    words = [f"python -m training train {recipe.name} --data {data_name(recipe.data)} --run-dir runs/{recipe.name}"]
+    recipe, preset = portable(recipe), PRESETS.get(recipe.name, Recipe())
+    words = [f"python -m training train {recipe.name} --data {recipe.data} --run-dir runs/{recipe.name}"]
     for item in dataclasses.fields(recipe):
-        value = getattr(portable(recipe), item.name)
+        value = getattr(recipe, item.name)
         if item.name not in ("name", "source", "data") and value != getattr(preset, item.name):
             words.append(option(item.name.replace("_", "-"), value))
     return " ".join(words)

@@ -14,7 +14,7 @@ from ganhub.differences import Pushed
 from ganhub.errors import UserError, first_line
 from ganhub.files import read_object
 from ganhub.hub import INDEX_FILE
-from ganhub.layout import sheets_in, snapshot_folder
+from ganhub.layout import local_sheets
 from training import export
 from training.extras import Extras, add_extras
 
@@ -157,8 +157,8 @@ def replace_history(options: Publish, folder: Path) -> None:
     """The run's own sample sheets up to the model's checkpoint, in the place of those that are there."""
     from training.snapshots import keep_history
 
-    for path in map(snapshot_folder, sheets_in([f"{SNAPSHOTS}/{file.name}" for file in folder.glob("snapshots/*")])):
-        (folder / f"{path}.png").unlink()
+    for sheet in local_sheets(folder).values():
+        sheet.unlink()
     keep_history(options.source, folder, options.history, round(1000 * read_facts(folder).kimg))
 
 

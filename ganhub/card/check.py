@@ -87,8 +87,7 @@ def _measured(folder: Path) -> list[str]:
         return [f"metrics ({measure})"]
     if not isinstance(metrics.get("protocol"), dict):
         return [f"the protocol of the metrics ({measure})"]
-    measured = metrics.get("generator_sha256")  # absent in older files
-    if measured is not None and (folder / WEIGHTS).is_file() and measured != weights_sha256(folder):
+    if _of_others(folder, metrics.get("generator_sha256")):  # absent in older files
         return [f"metrics of these weights, they are of others ({measure})"]
     missing = []
     if not metrics.get("memorisation") and not _noted(metrics, NO_COPIES):
@@ -99,10 +98,14 @@ def _measured(folder: Path) -> list[str]:
 
 
 def _directions(folder: Path) -> list[str]:
-    found_for = weights_of(folder)
-    if found_for and (folder / WEIGHTS).is_file() and found_for != weights_sha256(folder):
+    if _of_others(folder, weights_of(folder) or None):
         return ["directions of these weights, they are of others (python -m training directions FOLDER)"]
     return []
+
+
+def _of_others(folder: Path, weights: str | None) -> bool:
+    """Are these not the folder's weights? They are where it isn't said."""
+    return weights is not None and (folder / WEIGHTS).is_file() and weights != weights_sha256(folder)
 
 
 def _noted(metrics: dict[str, Any], start: str) -> bool:

@@ -17,6 +17,7 @@ from ganhub.card.facts import (
     save_facts,
 )
 from ganhub.card.front import front_matter
+from ganhub.card.measured import cell
 from ganhub.card.measured import section as measured_section
 from ganhub.card.trained import history
 from ganhub.card.trained import section as trained_section
@@ -169,9 +170,7 @@ def _directions(folder: Path, name: str) -> list[str]:
     effects = read_effects(folder)
     if not effects:
         return []
-    rows = [
-        f"| `{name}` | {e.about.replace('|', '/')} | {e.per_step:.2f} | {e.r2:.0%} |" for name, e in effects.items()
-    ]
+    rows = [f"| `{name}` | {cell(e.about)} | {e.per_step:.2f} | {e.r2:.0%} |" for name, e in effects.items()]
     return [
         "## Directions",
         f"`{_load(name)}.directions` are unit vectors in latent space: add a few times one of them to latents "

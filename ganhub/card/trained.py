@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ganhub.card.facts import Facts
-from ganhub.layout import sheets_in
+from ganhub.layout import local_sheets
 
 
 def section(facts: Facts, recipe: dict[str, Any]) -> str:
@@ -55,6 +55,6 @@ def _energy(facts: Facts) -> str:
 
 
 def history(folder: Path) -> list[str]:
-    moments = sheets_in([file.relative_to(folder).as_posix() for file in folder.glob("snapshots/*.png")])
+    moments = local_sheets(folder)
     shown = ", ".join(f"{images:,}" for images in moments)
     return [f"`snapshots/` has this sheet of samples as it was after {shown} images."] if moments else []

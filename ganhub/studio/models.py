@@ -10,7 +10,7 @@ from PIL import Image
 
 from ganhub import hub
 from ganhub.errors import UserError
-from ganhub.layout import sheets_in, snapshot_folder
+from ganhub.layout import MAX_SHEET, local_sheets
 from ganhub.pipeline import GANPipeline
 
 MAX_SUMMARY = 140  # characters
@@ -80,15 +80,13 @@ def load_model(name: str) -> Model:
 
 def sheets(folder: Path) -> tuple[tuple[int, Path], ...]:
     """The sheets that a model folder keeps of its training, those that are PNGs of a sensible size."""
-    found = {file.relative_to(folder).as_posix(): file for file in folder.glob("snapshots/*.png")}
-    named = [(images, found[f"{snapshot_folder(images)}.png"]) for images in sheets_in(found)]
-    return tuple((images, file) for images, file in named if is_sheet(file))
+    return tuple((images, file) for images, file in local_sheets(folder).items() if is_sheet(file))
 
 
 def is_sheet(file: Path) -> bool:
     try:
         with open_sheet(file):
-            return file.stat().st_size <= MAX_PICTURE
+            return file.stat().st_size <= MAX_SHEET
     except (OSError, SyntaxError, ValueError):
         return False
 
