@@ -29,6 +29,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.app: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing into $(VENV): some minutes the first time"
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps -e .
 	@touch $@

@@ -22,6 +22,7 @@ def truncate(z: Tensor, truncation: float) -> Tensor:
     """Scale z towards the mean: 1.0 leaves it, 0.0 gives the mean latent, above 1.0 exaggerates.
 
     The psi of StyleGAN (https://arxiv.org/abs/1812.04948, appendix B) applied in z, whose mean is 0. BigGAN's
-    truncation trick draws out-of-range values again instead, and a seed would then give unrelated pictures.
+    truncation trick draws out-of-range values again instead, and a seed would then give unrelated pictures. A generator
+    with a mapping network (ganhub.models.mapping) turns it into StyleGAN's own, among styles.
     """
     return z * truncation

@@ -52,11 +52,12 @@ class Split:
 
 
 def size_of(content: bytes) -> str:
+    """ "64x64 RGB", or nothing for what is no picture."""
     try:
         with Image.open(io.BytesIO(content)) as picture:
             return f"{picture.width}x{picture.height} {picture.mode}"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return "unreadable"
+        return ""
 
 
 def card(about: About, splits: list[Split], report: dict[str, Any] | None) -> str:
@@ -109,7 +110,7 @@ def _contents(splits: list[Split]) -> str:
 def _sizes(split: Split) -> str:
     if len(split.sizes) <= MAX_SIZES:
         return ", ".join(f"{count:,} of {size}" for size, count in split.sizes.most_common()) or "-"
-    sides = [[int(side) for side in size.split(" ")[0].split("x")] for size in split.sizes if size != "unreadable"]
+    sides = [[int(side) for side in size.split(" ")[0].split("x")] for size in split.sizes]
     widths, heights = zip(*sides)
     return f"{min(widths)} to {max(widths)} pixels wide, {min(heights)} to {max(heights)} high"
 

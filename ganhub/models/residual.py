@@ -1,4 +1,4 @@
-"""The blocks of the `resnet` family: residual up and down, norms with a scale and shift for each class, attention."""
+"""The blocks of the `resnet` family: residual up and down, norms told by a class or by a style, attention."""
 
 import torch
 import torch.nn.functional as F
@@ -40,20 +40,45 @@ class ClassNorm(nn.Module):
         return x * scale + shift
 
 
-class UpBlock(nn.Module):
-    """Maps (B, c_in, H, W) -> (B, c_out, 2H, 2W): norm, ReLU, upsampling and two convolutions beside a shortcut."""
+class StyleNorm(nn.Module):
+    """Maps (B, C, H, W), style (B, S) -> (B, C, H, W), normalised, then scaled and shifted by what the style says.
 
-    def __init__(self, c_in: int, c_out: int, norm: str, num_classes: int, rate: float):
+    Chen et al. 2019 (self-modulation, https://arxiv.org/abs/1810.01365) with a style in place of z. It starts as the
+    norm alone: a style says nothing before it has learnt to.
+    """
+
+    def __init__(self, kind: str, channels: int, style_dim: int):
+        super().__init__()
+        self.norm = nn.Sequential(*norm2d(kind, channels))
+        self.scale = nn.Parameter(torch.zeros(channels, style_dim))
+        self.shift = nn.Parameter(torch.zeros(channels, style_dim))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        scale, shift = (F.linear(style, table)[:, :, None, None] for table in (self.scale, self.shift))  # (B, C, 1, 1)
+        return self.norm(x) * (1 + scale) + shift
+
+
+class UpBlock(nn.Module):
+    """Maps (B, c_in, H, W) -> (B, c_out, 2H, 2W): norm, ReLU, upsampling and two convolutions beside a shortcut.
+
+    Args:
+        style_dim: length of the style that its norms listen to; 0 where they listen to labels, or to nothing.
+    """
+
+    def __init__(self, c_in: int, c_out: int, norm: str, num_classes: int, rate: float, style_dim: int = 0):
         super().__init__()
         bias = has_bias(norm)
-        self.norms = nn.ModuleList([ClassNorm(norm, c_in, num_classes), ClassNorm(norm, c_out, num_classes)])
+        self.norms = nn.ModuleList(
+            StyleNorm(norm, c, style_dim) if style_dim else ClassNorm(norm, c, num_classes) for c in (c_in, c_out)
+        )
         self.first = nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias)
         self.second = nn.Sequential(*dropout(rate), nn.Conv2d(c_out, c_out, 3, padding=1, bias=bias))
         self.shortcut = nn.Conv2d(c_in, c_out, 1, bias=False)
 
-    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        y = self.first(double(self.norms[0](x, labels).relu()))
-        y = self.second(self.norms[1](y, labels).relu())
+    def forward(self, x: Tensor, told: Tensor | None) -> Tensor:
+        """`told`: the style (B, style_dim), or the labels (B,)."""
+        y = self.first(double(self.norms[0](x, told).relu()))
+        y = self.second(self.norms[1](y, told).relu())
         return y + double(self.shortcut(x))
 
 

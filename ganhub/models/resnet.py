@@ -5,9 +5,10 @@ https://arxiv.org/abs/1802.05957). With width 64 at 64x64, G's 512, 512, 256, 12
 128, 256 and 512 begin as SNGAN's do for ImageNet, with a block that takes the image (WGAN-GP: a convolution, then 128,
 256, 512, 512). At 32x32 SNGAN's G is width=256, max_width=256, and D's widths are width=128, max_width=128. A class
 sets the scale and shift of G's norms and is projected on D's code (Miyato and Koyama 2018,
-https://arxiv.org/abs/1802.05637); `attention` is SAGAN's (https://arxiv.org/abs/1805.08318). Deviations: channels stop
-doubling at `max_width`; D halves down to 4x4 and only its last block keeps the size, where SNGAN's at 32x32 keeps 8x8
-in the last two; convolutions are drawn with one gain, shortcuts have no bias.
+https://arxiv.org/abs/1802.05637); `attention` is SAGAN's (https://arxiv.org/abs/1805.08318), `mapping` after StyleGAN's
+(ganhub.models.mapping). Deviations: channels stop doubling at `max_width`; D halves down to 4x4 and only its last block
+keeps the size, where SNGAN's at 32x32 keeps 8x8 in the last two; convolutions are drawn with one gain, shortcuts have
+no bias.
 
 `grow_from` makes both networks grow (Karras et al. 2018, https://arxiv.org/abs/1710.10196): each resolution from there
 up has its own exit from G and its own entrance to D. Their images keep the full resolution at every level, so that
@@ -25,8 +26,10 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ganhub.models import base, layers
+from ganhub.models.mapping import MAX_DEPTH, Mapping, split_length
 from ganhub.models.residual import DownBlock, SelfAttention, UpBlock, double
 
+OUTPUTS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "clamp": nn.Hardtanh}
 MAX_ATTENTION = 64  # its weights are a matrix of all pixels by all pixels
 
 
@@ -77,6 +80,10 @@ class Generator(Residual, base.Generator):
         spectral_norm: divide every weight by its spectral norm.
         init: how weights are drawn, a name in ganhub.models.layers.INITS.
         grow_from: resolution of level 0, a power of two from 4 to half the resolution; 0 for a network that is grown.
+        output: what brings pixels to [-1, 1], a name in OUTPUTS: "tanh", or "clamp" for data with much pure black or
+            white, which a tanh only comes near.
+        mapping: layers of the mapping network, which makes a style of z; the style enters below and scales and shifts
+            every block's norms, in place of the class. 0 for none.
         latent, latent_scale: the noise, "normal" or "uniform", and what it is multiplied by; see base.Generator.noise.
     """
 
@@ -97,6 +104,8 @@ class Generator(Residual, base.Generator):
         spectral_norm: bool = False,
         init: str = "xavier",
         grow_from: int = 0,
+        output: str = "tanh",
+        mapping: int = 0,
         latent: str = "normal",
         latent_scale: float = 1.0,
     ):
@@ -107,15 +116,23 @@ class Generator(Residual, base.Generator):
         )
         base.check_flags("resnet", spectral_norm=spectral_norm)
         check_options(resolution, attention, grow_from, norm)
+        base.check_whole("resnet", mapping=mapping)
+        if not 0 <= mapping <= MAX_DEPTH:
+            raise ValueError(f"resnet needs a mapping network of 0 to {MAX_DEPTH} layers, got {mapping}")
+        base.check_choices("resnet", output=(output, tuple(OUTPUTS)))
         widths = [widen(width, max_width, i) for i in range(doublings(resolution), -1, -1)]  # at 4x4, 8x8, ... RxR
         start = doublings(grow_from or resolution)
         self.levels = len(widths) - 1 - start
         self.level = float(self.levels)
+        self.mapping_network = Mapping(latent_dim, num_classes, mapping) if mapping else None
+        style_dim = latent_dim if mapping else 0
         self.stem = nn.Linear(latent_dim, widths[0] * 4 * 4)
-        self.blocks = nn.ModuleList(UpBlock(a, b, norm, num_classes, dropout) for a, b in zip(widths, widths[1:]))
+        self.blocks = nn.ModuleList(
+            UpBlock(a, b, norm, num_classes, dropout, style_dim) for a, b in zip(widths, widths[1:])
+        )
         self.self_attention = SelfAttention(widths[doublings(attention)]) if attention else None
         self.to_image = nn.ModuleList(
-            nn.Sequential(*layers.norm2d(norm, w), nn.ReLU(), nn.Conv2d(w, channels, 3, padding=1), nn.Tanh())
+            nn.Sequential(*layers.norm2d(norm, w), nn.ReLU(), nn.Conv2d(w, channels, 3, padding=1), OUTPUTS[output]())
             for w in widths[start:]
         )
         layers.prepare_weights(self, init, spectral_norm)
@@ -123,15 +140,24 @@ class Generator(Residual, base.Generator):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         low, fade = self.split_level()
         reached = len(self.blocks) - self.levels + low
-        x = self.stem(self.noise(z)).unflatten(1, (-1, 4, 4))
+        code, told = self.read(z, labels)
+        x = self.stem(code).unflatten(1, (-1, 4, 4))
         for block in self.blocks[:reached]:
-            x = self.attend(block(x, labels))
+            x = self.attend(block(x, told))
         images = self.to_image[low](x)
         if fade:
-            x = self.attend(self.blocks[reached](x, labels))
+            x = self.attend(self.blocks[reached](x, told))
             images = torch.lerp(double(images), self.to_image[low + 1](x), fade)
         factor = self.config.resolution // images.shape[2]
         return F.interpolate(images, scale_factor=float(factor)) if factor > 1 else images
+
+    def read(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What the stem is given, and what the blocks' norms are told."""
+        if self.mapping_network is None:
+            return self.noise(z), labels
+        direction, length = split_length(z)
+        style = self.mapping_network(self.noise(direction), length, labels)
+        return style, style
 
 
 class Discriminator(Residual, base.Discriminator):

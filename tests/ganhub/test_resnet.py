@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ganhub.models import resnet
-from ganhub.models.residual import ClassNorm, DownBlock, SelfAttention, UpBlock
+from ganhub.models.residual import ClassNorm, DownBlock, SelfAttention, StyleNorm, UpBlock
 
 SMALL = {"resolution": 32, "channels": 1, "width": 4, "max_width": 16}
 
@@ -232,6 +232,37 @@ def test_a_loaded_network_is_fully_grown(tmp_path):
         assert "level" not in "".join(network.state_dict())
 
 
+@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_a_mapping_network_reaches_every_parameter(norm, num_classes):
+    torch.manual_seed(0)
+    generator = resnet.Generator(**SMALL, latent_dim=8, norm=norm, num_classes=num_classes, mapping=2)
+    labels = torch.arange(6) % num_classes if num_classes else None
+    generator(torch.randn(6, 8), labels).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 1e-7 for p in generator.parameters())
+
+
+def test_a_style_scales_and_shifts_what_is_normalised():
+    torch.manual_seed(0)
+    norm, x, style = StyleNorm("none", 5, 3), torch.randn(2, 5, 4, 4), torch.randn(2, 3)
+    assert torch.equal(norm(x, style), x)
+    norm.scale.data.normal_()
+    norm.shift.data.normal_()
+    scale, shift = ((style @ table.T)[:, :, None, None] for table in (norm.scale, norm.shift))
+    torch.testing.assert_close(norm(x, style), x * (1 + scale) + shift)
+
+
+def test_a_clamped_output_reaches_black_and_white():
+    torch.manual_seed(0)
+    clamped = resnet.Generator(**SMALL, latent_dim=8, output="clamp").eval()
+    smooth = resnet.Generator(**SMALL, latent_dim=8).eval()
+    smooth.load_state_dict(clamped.state_dict())
+    z = 20 * torch.randn(4, 8)
+    images = clamped(z)
+    assert images.min() == -1 and images.max() == 1
+    torch.testing.assert_close(smooth(z).atanh().clamp(-1, 1), images, atol=1e-2, rtol=0)
+
+
 @pytest.mark.parametrize("cls", [resnet.Generator, resnet.Discriminator])
 @pytest.mark.parametrize(
     "options, words",
@@ -263,6 +294,12 @@ def test_what_only_one_of_them_has():
         resnet.Discriminator(pooling="max")
     with pytest.raises(ValueError, match="latent .*normal, uniform"):
         resnet.Generator(latent="cauchy")
+    with pytest.raises(ValueError, match="output to be one of tanh, clamp"):
+        resnet.Generator(output="relu")
+    with pytest.raises(ValueError, match="mapping network of 0 to 8 layers, got 9"):
+        resnet.Generator(mapping=9)
+    with pytest.raises(ValueError, match="whole number as mapping, got True"):
+        resnet.Generator(mapping=True)
     generator, discriminator = pair(grow_from=8)
     for network in (generator, discriminator):
         with pytest.raises(ValueError, match="levels from 0 to 2, got 2.5"):

@@ -22,7 +22,7 @@ VARIANTS = {
     "dcgan": {"num_classes": 3, "spectral_norm": True},
     "mlp": {"num_classes": 3},
     "frog": {"norm": "instance", "num_classes": 3},
-    "resnet": {"attention": 8, "num_classes": 3, "spectral_norm": True},
+    "resnet": {"attention": 8, "num_classes": 3, "spectral_norm": True, "mapping": 2},
     "autoencoder": {"norm": "layer", "latent": "uniform"},
     "capsule": {"latent_scale": 0.5},
 }

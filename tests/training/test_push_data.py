@@ -117,6 +117,13 @@ def test_what_is_missing_or_wrong_is_one_line(hub, folder, changes, words):
     assert "\n" not in str(refused.value)
 
 
+def test_what_is_no_picture_is_named_before_anything_is_uploaded(hub, folder):
+    (folder / "train" / "dark" / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match="broken.png can't be read; take it out, or `prepare` the folder first"):
+        run(PushData(str(folder), "alice/refused", **TERMS))
+    assert not HfApi().repo_exists("alice/refused", repo_type="dataset")
+
+
 def test_a_dry_run_uploads_nothing(hub, folder):
     pushed = run(PushData(str(folder), "alice/not-yet", **TERMS, dry_run=True))
     assert "data/train-00000-of-00001.parquet" in pushed.table()

@@ -59,12 +59,12 @@ digits = replace(
     resolution=32,
     channels=1,
     latent_dim=64,
-    generator={"width": 32, "max_width": 128},
-    discriminator={"width": 32, "max_width": 128},
-    penalties={"r1": 2.0, "r2": 2.0},
+    generator={"width": 40, "max_width": 160, "output": "clamp"},
+    discriminator={"width": 48, "max_width": 192},
+    penalties={"r1": 0.5, "r2": 0.5},
     augment=(),
-    lr_kimg=160.0,
-    kimg=160.0,
+    lr_kimg=300.0,
+    kimg=300.0,
 )
 
 ZOO = (digits, frogs, simpsons, faces)
