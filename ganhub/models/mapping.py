@@ -2,8 +2,9 @@
 
 After StyleGAN (Karras et al. 2019, https://arxiv.org/abs/1812.04948): latents of length sqrt(d) fill a sphere, styles
 need not, so that what lies between two styles, or between a style and their mean, is still drawn well. Deviations: as
-few layers as asked for, at the network's own rate; and truncation needs no argument of its own. A latent's length says
-it: one of 0.7 sqrt(d), which `ganhub.latents.truncate` makes of 0.7, gives a style at 0.7 of its way from the mean.
+few layers as asked for, at the network's own rate, the last without an activation; and truncation needs no argument. A
+latent's length says it: one of 0.7 sqrt(d), which `ganhub.latents.truncate` makes of 0.7, gives a style at 0.7 of its
+way from the mean.
 """
 
 import math
@@ -16,6 +17,7 @@ from ganhub.models.base import need_labels
 MAX_DEPTH = 8  # StyleGAN's
 FORGET = 0.01  # of the running mean of the styles, at every training step
 SLOPE = 0.2
+GAIN = math.sqrt(2 / (1 + SLOPE**2))  # He et al. 2015, https://arxiv.org/abs/1502.01852, for weights without it
 
 
 class Mapping(nn.Module):
@@ -33,8 +35,7 @@ class Mapping(nn.Module):
         super().__init__()
         self.classes = nn.Embedding(num_classes, latent_dim) if num_classes else None
         widths = [latent_dim * (2 if num_classes else 1)] + [latent_dim] * depth
-        layers = ([nn.Linear(a, b), nn.LeakyReLU(SLOPE)] for a, b in zip(widths, widths[1:]))
-        self.layers = nn.Sequential(*(module for pair in layers for module in pair))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
         self.register_buffer("mean", torch.zeros(max(num_classes, 1), latent_dim))
 
     def forward(self, z: Tensor, length: Tensor, labels: Tensor | None) -> Tensor:
@@ -44,10 +45,16 @@ class Mapping(nn.Module):
             z = torch.cat([z, self.classes(labels)], dim=1)
         else:
             labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
-        styles = self.layers(z)
+        styles = self.styles(z)
         if self.training:
             self.update(styles.detach(), labels)
         return torch.lerp(self.mean[labels].to(styles.dtype), styles, length.to(styles.dtype))
+
+    def styles(self, x: Tensor) -> Tensor:
+        """All layers; leaky ReLUs between them, and a gain, so that styles vary as much as latents from the start."""
+        for layer in self.layers[:-1]:
+            x = GAIN * nn.functional.leaky_relu(layer(x), SLOPE)
+        return self.layers[-1](x)
 
     @torch.no_grad()
     def update(self, styles: Tensor, labels: Tensor) -> None:

@@ -42,7 +42,7 @@ def test_the_mean_is_the_classes_own_and_moves_in_training_alone():
     z, labels = torch.randn(6, 8), torch.tensor([0, 0, 2, 2, 2, 0])
     styles(mapping, z, labels)
     assert not mapping.mean.any()
-    made = mapping.layers(torch.cat([split_length(z)[0], mapping.classes(labels)], 1))
+    made = mapping.styles(torch.cat([split_length(z)[0], mapping.classes(labels)], 1))
     mapping.train()
     styles(mapping, z, labels)
     torch.testing.assert_close(mapping.mean[2], FORGET * made[labels == 2].mean(0))
@@ -50,6 +50,13 @@ def test_the_mean_is_the_classes_own_and_moves_in_training_alone():
     for _ in range(600):
         styles(mapping, z, labels)
     torch.testing.assert_close(mapping.mean[0], made[labels == 0].mean(0), rtol=0.01, atol=1e-3)
+
+
+def test_styles_vary_as_much_as_latents_from_the_start():
+    torch.manual_seed(0)
+    for depth in (1, 4):
+        mapping = resnet.Generator(**SMALL | {"latent_dim": 256, "mapping": depth}).eval().mapping_network
+        assert 0.5 < styles(mapping, torch.randn(500, 256)).std(0).mean() < 1.5
 
 
 def test_a_class_needs_to_be_said():
