@@ -94,7 +94,7 @@ def info(options: argparse.Namespace) -> None:
         "latent": config.latent_dim,
         "classes": ", ".join(pipe.class_names) or "none (unconditional)",
         "parameters": f"{pipe.generator.num_parameters():,} in the generator",
-        "trained": f"{facts.get('kimg', '?')} kimg on {facts.get('data', '?')}" if facts else "(no card)",
+        "trained": trained(facts) if facts else "(no card)",
         "licence": facts.get("license", "(no card)"),
     }
     for name, (label, form, _) in METRICS.items():
@@ -104,6 +104,13 @@ def info(options: argparse.Namespace) -> None:
         lines["metrics"] = "not measured"
     width = max(map(len, lines))
     print("\n".join(f"{name:{width}}  {shorten(value, MAX_LINE)}" for name, value in lines.items()))
+
+
+def trained(facts: dict[str, Any]) -> str:
+    """For how long and on what; a model that `convert` took from elsewhere has no kimg."""
+    kimg = facts.get("kimg")
+    length = f"{kimg:g} kimg" if isinstance(kimg, int | float) and kimg > 0 else "elsewhere"
+    return f"{length} on {facts.get('data', '?')}"
 
 
 def read_if_there(file: Path) -> dict[str, Any]:

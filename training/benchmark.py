@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +36,8 @@ class Benchmark:
     """Generator steps in a round."""
     images: int = 2048
     """Random pictures to train on."""
+    mixed_precision: Literal["no", "bf16"] | None = None
+    """Of the recipe's step, in place of its own; the plain loop stays in fp32."""
 
 
 def run(options: Benchmark) -> dict[str, float]:
@@ -43,7 +46,8 @@ def run(options: Benchmark) -> dict[str, float]:
 
     if options.preset not in PRESETS:
         raise UserError(f"no preset {options.preset!r}; known: {', '.join(PRESETS)}")
-    recipe = PRESETS[options.preset].check()
+    recipe = PRESETS[options.preset]
+    recipe = dataclasses.replace(recipe, mixed_precision=options.mixed_precision or recipe.mixed_precision).check()
     accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
     data = random_data(recipe, options.images).to(accelerator.device)
     loops = {"ganhub": ganhub_loop(recipe, data, accelerator), "plain": plain_loop(recipe, data, accelerator)}
@@ -60,7 +64,7 @@ def run(options: Benchmark) -> dict[str, float]:
     result = {name: statistics.median(values) for name, values in speeds.items()}
     result["ratio"] = statistics.median(a / b for a, b in zip(speeds["ganhub"], speeds["plain"]))
     result["peak_mib"] = peak_memory()
-    report(options, result, environment(torch.nn.Linear(1, 1).to(accelerator.device)))
+    report(recipe, result, environment(torch.nn.Linear(1, 1).to(accelerator.device)))
     return result
 
 
@@ -122,8 +126,9 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def report(options: Benchmark, result: dict[str, float], where: dict[str, str]) -> None:
-    print(f"{options.preset}: {where['device']}; {where['versions']}")
+def report(recipe: Recipe, result: dict[str, float], where: dict[str, str]) -> None:
+    precision = "" if recipe.mixed_precision == "no" else f" in {recipe.mixed_precision}"
+    print(f"{recipe.name}{precision}: {where['device']}; {where['versions']}")
     print(f"  ganhub  {result['ganhub']:8.0f} img/s   (every trick of the recipe, EMA)")
     print(f"  plain   {result['plain']:8.0f} img/s   (textbook loop, same networks, no tricks)")
     print(f"  ratio   {result['ratio']:8.2f}         peak memory {result['peak_mib']:.0f} MiB")

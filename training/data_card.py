@@ -9,6 +9,7 @@ from huggingface_hub import DatasetCardData
 from PIL import Image
 
 from ganhub.card.measured import cell
+from ganhub.errors import UserError
 
 if TYPE_CHECKING:
     import datasets
@@ -48,16 +49,22 @@ class Split:
             label = row["label"]
             self.classes["(none)" if label is None else self.features["label"].names[label]] += 1
         if picture:
-            self.sizes[size_of(row["image"]["bytes"])] += 1
+            self.sizes[size_of(row["image"])] += 1
 
 
-def size_of(content: bytes) -> str:
-    """ "64x64 RGB", or nothing for what is no picture."""
+def size_of(image: dict[str, Any]) -> str:
+    """ "64x64 RGB".
+
+    Raises:
+        UserError: it is no picture, or not a whole one.
+    """
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with Image.open(io.BytesIO(image["bytes"] or b"")) as picture:
+            picture.load()
             return f"{picture.width}x{picture.height} {picture.mode}"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return ""
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        name = image["path"] or "a picture"
+        raise UserError(f"{name} can't be read; take it out, or `prepare` the folder first") from error
 
 
 def card(about: About, splits: list[Split], report: dict[str, Any] | None) -> str:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ganhub.errors import UserError, first_line
 from ganhub.files import read_object
-from training.data_card import About, Split, card, size_of
+from training.data_card import About, Split, card
 from training.prepare import REPORT_FILE, REPORT_KEYS
 from training.recipe import Recipe, data_name
 from training.sources import IMAGE_COLUMNS, LABEL_COLUMNS, existing, open_source, pictures
@@ -160,8 +160,6 @@ def rows_of(options: PushData, split: str) -> Content:
     def rows() -> Iterator[Row]:
         for i, (content, name) in enumerate(pictures(source.rows, source.column)):
             file = Path(name).name
-            if not content or not size_of(content):
-                raise UserError(f"{options.source}: {file} can't be read; take it out, or `prepare` the folder first")
             row: Row = {IMAGE_COLUMNS[0]: {"bytes": content, "path": file if Path(file).suffix else None}}
             if source.labels is not None:
                 row[LABEL_COLUMNS[0]] = None if source.labels[i] < 0 else int(source.labels[i])

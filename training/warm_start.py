@@ -21,12 +21,19 @@ def warm_start(source: str, generator: Generator, discriminator: Discriminator) 
     """Fill both networks, in place, from a model: a zoo name, a folder, a Hub id, or user/repo@revision.
 
     Raises:
-        UserError: there is no such model, it has no discriminator, or it fits these networks too little.
+        UserError: there is no such model, it has no discriminator, it fits these networks too little, or only one of
+            the generators has a mapping network: what follows it means another thing then.
     """
     from ganhub.pipeline import GANPipeline
 
     name, _, revision = (source, "", "") if Path(source).expanduser().exists() else source.partition("@")
     pipe = GANPipeline.from_pretrained(name, revision=revision or None, discriminator=True)
+    mine, theirs = (getattr(network, "mapping_network", None) is not None for network in (generator, pipe.generator))
+    if mine != theirs:
+        raise UserError(
+            f"--init {source}: it has {'no' if mine else 'a'} mapping network; say --generator mapping=... as its "
+            "recipe.json does"
+        )
     for part, network, learnt in (
         ("generator", generator, pipe.generator),
         ("discriminator", discriminator, pipe.discriminator),

@@ -120,7 +120,8 @@ class Generator(GANModule):
         raise NotImplementedError
 
     def noise(self, z: Tensor) -> Tensor:
-        """Standard normal z as this network wants it; every `forward` begins with it.
+        """Standard normal z as this network wants it; every `forward` begins with it (behind a mapping network's
+        `split_length`).
 
         So a model that learnt from uniform or narrower noise is still sampled from standard normal z, the noise of all
         contracts here: config `latent` "normal" leaves it, "uniform" maps it to U(-1, 1) through its own distribution

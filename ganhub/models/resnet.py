@@ -77,11 +77,12 @@ class Generator(Residual, base.Generator):
         norm: "batch", "instance", "layer" or "none".
         attention: side of the map that gets self-attention, from 8 to half the resolution and at most 64; 0 for none.
         dropout: share of the numbers between a block's convolutions that is dropped.
-        spectral_norm: divide every weight by its spectral norm.
-        init: how weights are drawn, a name in ganhub.models.layers.INITS.
+        spectral_norm: divide the weight of every convolution and of the stem by its spectral norm.
+        init: how these weights are drawn, a name in ganhub.models.layers.INITS.
         grow_from: resolution of level 0, a power of two from 4 to half the resolution; 0 for a network that is grown.
-        output: what brings pixels to [-1, 1], a name in OUTPUTS: "tanh", or "clamp" for data with much pure black or
-            white, which a tanh only comes near.
+        output: what brings pixels to [-1, 1], a name in OUTPUTS: "tanh", or "clamp", which reaches pure black and white
+            and loses what is faint beside them; a pixel beyond has no gradient of its own, and comes back only by
+            weights that other pixels move.
         mapping: layers of the mapping network, which makes a style of z; the style enters below and scales and shifts
             every block's norms, in place of the class. 0 for none.
         latent, latent_scale: the noise, "normal" or "uniform", and what it is multiplied by; see base.Generator.noise.
@@ -124,7 +125,6 @@ class Generator(Residual, base.Generator):
         start = doublings(grow_from or resolution)
         self.levels = len(widths) - 1 - start
         self.level = float(self.levels)
-        self.mapping_network = Mapping(latent_dim, num_classes, mapping) if mapping else None
         style_dim = latent_dim if mapping else 0
         self.stem = nn.Linear(latent_dim, widths[0] * 4 * 4)
         self.blocks = nn.ModuleList(
@@ -136,6 +136,7 @@ class Generator(Residual, base.Generator):
             for w in widths[start:]
         )
         layers.prepare_weights(self, init, spectral_norm)
+        self.mapping_network = Mapping(latent_dim, num_classes, mapping) if mapping else None  # draws its own weights
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         low, fade = self.split_level()

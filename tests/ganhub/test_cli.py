@@ -1,5 +1,6 @@
 """The `ganhub` command, run as a user runs it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -100,6 +101,15 @@ def test_info_says_what_a_model_is(model, capsys):
     text = capsys.readouterr().out
     for words in ("dcgan", "16x16 grey", "zero, one, two", "not measured"):
         assert words in text
+
+
+@pytest.mark.parametrize(
+    "kimg, words", [(250.0, "250 kimg on MNIST"), (0.0, "elsewhere on MNIST"), (None, "elsewhere")]
+)
+def test_info_says_how_long_a_model_was_trained(kimg, words, model, capsys):
+    (model / "card.json").write_text(json.dumps({"kimg": kimg, "data": "MNIST"}))
+    run("info", model)
+    assert words in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["[]", '{"a": 1}', '{"fid": "x", "kid": null}', "{", "\x00"])

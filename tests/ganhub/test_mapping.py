@@ -6,6 +6,7 @@ import torch
 from ganhub import GANPipeline
 from ganhub.latents import truncate
 from ganhub.models import resnet
+from ganhub.models.layers import INITS
 from ganhub.models.mapping import FORGET, Mapping, split_length
 
 SMALL = {"resolution": 16, "channels": 1, "width": 4, "max_width": 8, "latent_dim": 8, "mapping": 2}
@@ -52,11 +53,28 @@ def test_the_mean_is_the_classes_own_and_moves_in_training_alone():
     torch.testing.assert_close(mapping.mean[0], made[labels == 0].mean(0), rtol=0.01, atol=1e-3)
 
 
-def test_styles_vary_as_much_as_latents_from_the_start():
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("spectral_norm", [False, True])
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_styles_vary_as_much_as_latents_from_the_start(init, spectral_norm, num_classes):
     torch.manual_seed(0)
     for depth in (1, 4):
-        mapping = resnet.Generator(**SMALL | {"latent_dim": 256, "mapping": depth}).eval().mapping_network
-        assert 0.5 < styles(mapping, torch.randn(500, 256)).std(0).mean() < 1.5
+        options = {"latent_dim": 256, "mapping": depth, "init": init, "spectral_norm": spectral_norm}
+        generator = resnet.Generator(**SMALL | options, num_classes=num_classes).eval()
+        labels = torch.zeros(500, dtype=torch.long) if num_classes else None
+        assert 0.5 < styles(generator.mapping_network, torch.randn(500, 256), labels).std(0).mean() < 1.5
+
+
+def test_the_mean_is_of_full_precision_under_autocast():
+    torch.manual_seed(0)
+    full = Mapping(8, 0, 1)
+    half = Mapping(8, 0, 1)
+    half.load_state_dict(full.state_dict())
+    made = torch.randn(64, 8)
+    full.update(made, torch.zeros(64, dtype=torch.long))
+    with torch.autocast("cpu", torch.bfloat16):
+        half.update(made, torch.zeros(64, dtype=torch.long))
+    assert torch.equal(full.mean, half.mean)
 
 
 def test_a_class_needs_to_be_said():

@@ -237,9 +237,17 @@ def test_a_loaded_network_is_fully_grown(tmp_path):
 def test_a_mapping_network_reaches_every_parameter(norm, num_classes):
     torch.manual_seed(0)
     generator = resnet.Generator(**SMALL, latent_dim=8, norm=norm, num_classes=num_classes, mapping=2)
+    for name, p in generator.named_parameters():
+        if name.endswith((".scale", ".shift")):
+            torch.nn.init.normal_(p, 0.0, 0.1)  # they start at 0, and let no gradient through
     labels = torch.arange(6) % num_classes if num_classes else None
-    generator(torch.randn(6, 8), labels).square().sum().backward()
+    z = torch.randn(6, 8)
+    generator(z, labels).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 1e-7 for p in generator.parameters())
+    generator.zero_grad()
+    torch.nn.init.zeros_(generator.stem.weight)  # now by the norms alone
+    generator(z, labels).square().sum().backward()
+    assert all(p.grad.abs().max() > 1e-7 for p in generator.mapping_network.parameters())
 
 
 def test_a_style_scales_and_shifts_what_is_normalised():

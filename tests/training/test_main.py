@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from accelerate.state import AcceleratorState
 
 from tests.conftest import write_pictures
 from training import __main__ as command
@@ -82,9 +83,16 @@ def test_help_lists_the_commands_and_loads_no_torch():
     assert done.stdout.endswith("False\n") and all(name in done.stdout for name in command.COMMANDS)
 
 
-def test_benchmark_compares_with_the_plain_loop():
+@pytest.mark.parametrize("precision, said", [(None, "vanilla-mnist: "), ("bf16", "vanilla-mnist in bf16: ")])
+def test_benchmark_compares_with_the_plain_loop(precision, said, capsys):
     from training.benchmark import Benchmark
     from training.benchmark import run as measure
 
-    result = measure(Benchmark("vanilla-mnist", rounds=1, steps=2, images=256))
+    AcceleratorState._reset_state(True)
+    try:
+        result = measure(Benchmark("vanilla-mnist", rounds=1, steps=2, images=256, mixed_precision=precision))
+        assert AcceleratorState().mixed_precision == (precision or "no")
+    finally:
+        AcceleratorState._reset_state(True)
     assert result["ratio"] > 0 and result["ganhub"] > 0 and result["plain"] > 0
+    assert capsys.readouterr().out.startswith(said)

@@ -34,6 +34,9 @@ def folder_of(family, parent):
     generator = ARCHITECTURES[family].Generator(**size, latent_dim=8, **VARIANTS[family])
     with torch.no_grad():  # a spectral norm needs a step to settle
         generator.train()(torch.randn(4, 8), torch.tensor([0, 1, 2, 0]) if generator.config.num_classes else None)
+    for name, value in generator.state_dict().items():
+        if name.endswith((".scale", ".shift", ".gate", "mapping_network.mean")):
+            value.add_(0.3 * torch.randn_like(value))  # what starts at 0 would hide what is before it
     GANPipeline(generator).save_pretrained(parent / family)
     return parent / family
 

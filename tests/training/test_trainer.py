@@ -22,6 +22,7 @@ from training.recipe import Recipe
 from training.runlog import read_log
 from training.trainer import train
 
+STYLED = {**SMALL["resnet"], "arch": "resnet", "generator": {"width": 4, "mapping": 2}}
 PARTS = ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer", "rng-0")
 
 
@@ -85,6 +86,8 @@ def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
         {"d_optimizer": "sgd", "d_optimizer_args": {"momentum": 0.9, "nesterov": True}, "g_optimizer": "rmsprop"},
         {"lr_schedule": "cosine", "lr_kimg": 0.04, "instance_noise": 0.1, "instance_noise_kimg": 0.04, "accumulate": 2},
         {"label_flip": 0.3, "real_label": (0.8, 1.0), "label_noise": 0.1, "shuffle": False, "g_steps": 2},
+        STYLED,
+        {**STYLED, "grow_from": 8, "grow_kimg": 0.012},
     ],
 )
 def test_what_remembers_or_draws_resumes_exactly(changes, recipe, tmp_path):
@@ -250,7 +253,8 @@ def test_resuming_needs_a_run_the_same_pictures_and_a_whole_checkpoint(recipe, t
 
 
 def test_two_processes_train_one_model(recipe, tmp_path):
-    """Averaged gradients keep the processes' networks equal, averaged verdicts what ADA remembers."""
+    """Averaged gradients keep the processes' networks equal, averaged verdicts what ADA remembers, averaged styles what
+    truncation aims at."""
     run = tmp_path / "run"
     code = (
         "import os; from pathlib import Path; from training import trainer; from training.recipe import Recipe\n"
@@ -259,12 +263,13 @@ def test_two_processes_train_one_model(recipe, tmp_path):
         f"here = Path({str(tmp_path)!r})\n"
         "ema = trainer.train(Recipe.load(here / 'recipe.json'), here / 'run')\n"
         "(here / f\"memory-{os.environ['RANK']}\").write_text(str(states[0].memory['augment_p'].item()))\n"
-        "weights = b''.join(p.numpy().tobytes() for p in ema.parameters())\n"
+        "shared = [*ema.parameters(), ema.mapping_network.mean]\n"
+        "weights = b''.join(p.numpy().tobytes() for p in shared)\n"
         "(here / f\"ema-{os.environ['RANK']}\").write_bytes(weights)\n"
     )
     (tmp_path / "run.py").write_text(code)
     ada = {"augment_target": 0.05, "augment_p": 0.5, "augment_adapt_kimg": 0.5}
-    dataclasses.replace(recipe, conditional=False, **ada).save(tmp_path / "recipe.json")
+    dataclasses.replace(recipe, **STYLED, conditional=False, **ada).save(tmp_path / "recipe.json")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run([*command, str(tmp_path / "run.py")], env=env, capture_output=True, text=True, timeout=300)
