@@ -1,10 +1,11 @@
 # make app    environment, install, the studio on http://127.0.0.1:7860
-# make test   environment, install, all tests
+# make test   environment, install, all tests, in WORKERS processes (2)
 # make install   what `make test` installs, without running it: enough to train
 # make lint   ruff and mypy
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -14,7 +15,7 @@ app: $(VENV)/.app
 	$(BIN)/python app.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 install: $(VENV)/.test
 
