@@ -95,7 +95,7 @@ def info(options: argparse.Namespace) -> None:
         "classes": ", ".join(pipe.class_names) or "none (unconditional)",
         "parameters": f"{pipe.generator.num_parameters():,} in the generator",
         "trained": trained(facts) if facts else "(no card)",
-        "licence": facts.get("license", "(no card)"),
+        "licence": facts.get("license_name") or facts.get("license", "(no card)"),
     }
     for name, (label, form, _) in METRICS.items():
         if isinstance(metrics.get(name), int | float):
@@ -242,9 +242,13 @@ def main() -> None:
     options = parser().parse_args()
     try:
         options.run(options)
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:  # of `| head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -176,7 +176,7 @@ def has_spectral_norm(discriminator: Discriminator) -> bool:
 def about_penalties(recipe: Recipe, discriminator: Discriminator) -> Iterator[str]:
     if not recipe.penalties:
         if recipe.penalty_every > 1:
-            yield "penalty_every makes a penalty lazy that is not there; set --penalties too"
+            yield "penalty_every makes a penalty lazy that is not there; set --penalties too, or --penalty-every 1"
         return
     names = ", ".join(recipe.penalties)
     for layer in discriminator.modules():

@@ -191,6 +191,13 @@ def decode(
     if skipped:
         shown = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
         log.warning("skipped %d of %d pictures that can't be read: %s", len(skipped), len(rows), shown)
+    if labels is not None and recipe.conditional:
+        lost = sorted(set(labels[labels >= 0]) - set(labels[kept]))
+        if lost:
+            raise UserError(
+                f"{recipe.data}: no picture of class {names[lost[0]]} can be read; mend them, or name the others with "
+                "--classes"
+            )
     kept_labels = None if labels is None else torch.from_numpy(labels[kept])
     data = ImageData(torch.from_numpy(images[: len(kept)]), kept_labels, names, digest, tuple(skipped))
     if not skipped:  # a cached set would skip silently the next time

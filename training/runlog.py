@@ -61,7 +61,7 @@ class RunLog:
         accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": {"purge_step": clock.images + 1}})
         self.bar = tqdm(
             total=recipe.kimg,
-            initial=clock.kimg,
+            initial=min(clock.kimg, recipe.kimg),
             desc=recipe.name,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:g} kimg [{elapsed}<{remaining}{postfix}]",
             mininterval=0.2 if sys.stderr.isatty() else 30.0,

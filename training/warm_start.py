@@ -29,11 +29,10 @@ def warm_start(source: str, generator: Generator, discriminator: Discriminator) 
     name, _, revision = (source, "", "") if Path(source).expanduser().exists() else source.partition("@")
     pipe = GANPipeline.from_pretrained(name, revision=revision or None, discriminator=True)
     mine, theirs = (getattr(network, "mapping_network", None) is not None for network in (generator, pipe.generator))
-    if mine != theirs:
-        raise UserError(
-            f"--init {source}: it has {'no' if mine else 'a'} mapping network; say --generator mapping=... as its "
-            "recipe.json does"
-        )
+    if mine and not theirs:
+        raise UserError(f"--init {source}: it has no mapping network; leave mapping out of --generator, too")
+    if theirs and not mine:
+        raise UserError(f"--init {source}: it has a mapping network; give --generator as its recipe.json has it")
     for part, network, learnt in (
         ("generator", generator, pipe.generator),
         ("discriminator", discriminator, pipe.discriminator),
@@ -44,7 +43,8 @@ def warm_start(source: str, generator: Generator, discriminator: Discriminator) 
                 f"--init {source}: {share:.0%} of its {part} fits this one; use the same --arch, resolution and widths "
                 f"(its recipe.json has them)"
             )
-        log.warning("--init %s: %.1f %% of the %s's numbers taken, the rest starts fresh", source, 100 * share, part)
+        if share < 1:
+            log.warning("--init %s: %.1f %% of the %s's numbers fit, the rest starts fresh", source, 100 * share, part)
 
 
 @torch.no_grad()

@@ -73,6 +73,15 @@ def test_unreadable_pictures_are_skipped_counted_and_named(tmp_path, caplog):
         assert "skipped 3 of 24 pictures" in caplog.text and "000.png" in caplog.text
 
 
+def test_a_class_without_a_picture_is_nothing_to_learn(tmp_path):
+    folder = write_pictures(tmp_path / "some", count=2)
+    for file in (folder / "light").iterdir():
+        file.write_text("no picture")
+    assert len(load_images(recipe_for(folder))) == 2
+    with pytest.raises(UserError, match="no picture of class light can be read; mend them, or name the others"):
+        load_images(recipe_for(folder, conditional=True))
+
+
 def test_pictures_are_decoded_chunk_by_chunk(tmp_path, monkeypatch):
     folder = write_pictures(tmp_path / "some")
     (folder / "light" / "003.png").write_text("no picture")

@@ -52,12 +52,14 @@ def test_classes_start_fresh_and_the_rest_is_taken(tmp_path, caplog):
     assert len(shares) == 2 and all(50 < share < 100 for share in shares)
 
 
-@pytest.mark.parametrize("mine, theirs, word", [(2, 0, "no"), (0, 2, "a")])
-def test_styles_and_latents_are_not_taken_for_each_other(mine, theirs, word, tmp_path):
+@pytest.mark.parametrize(
+    "mine, theirs, words", [(2, 0, "has no mapping network; leave"), (0, 2, "has a mapping network; give --generator")]
+)
+def test_styles_and_latents_are_not_taken_for_each_other(mine, theirs, words, tmp_path):
     residual = {"arch": "resnet", "discriminator": {"width": 4}}
     state = begin(**residual, generator={"width": 4, "mapping": theirs})
     GANPipeline(state.generator, state.discriminator).save_pretrained(tmp_path / "learnt")
-    with pytest.raises(UserError, match=f"it has {word} mapping network; say --generator mapping="):
+    with pytest.raises(UserError, match=words):
         begin(**residual, generator={"width": 4, "mapping": mine}, init=str(tmp_path / "learnt"))
 
 
