@@ -191,9 +191,9 @@ def decode(
     if skipped:
         shown = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
         log.warning("skipped %d of %d pictures that can't be read: %s", len(skipped), len(rows), shown)
-    if labels is not None and recipe.conditional:
-        lost = sorted(set(labels[labels >= 0]) - set(labels[kept]))
-        if lost:
+    if skipped and labels is not None and recipe.conditional:
+        lost = np.setdiff1d(labels[labels >= 0], labels[kept])
+        if len(lost):
             raise UserError(
                 f"{recipe.data}: no picture of class {names[lost[0]]} can be read; mend them, or name the others with "
                 "--classes"

@@ -38,6 +38,7 @@ class Split:
 
     name: str
     features: "datasets.Features"
+    source: str
     count: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     sizes: Counter[str] = field(default_factory=Counter)
@@ -49,11 +50,11 @@ class Split:
             label = row["label"]
             self.classes["(none)" if label is None else self.features["label"].names[label]] += 1
         if picture:
-            self.sizes[size_of(row["image"])] += 1
+            self.sizes[size_of(row["image"], self.source)] += 1
 
 
-def size_of(image: dict[str, Any]) -> str:
-    """ "64x64 RGB".
+def size_of(image: dict[str, Any], source: str) -> str:
+    """ "64x64 RGB", of a picture from there.
 
     Raises:
         UserError: it is no picture, or not a whole one.
@@ -64,7 +65,7 @@ def size_of(image: dict[str, Any]) -> str:
             return f"{picture.width}x{picture.height} {picture.mode}"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         name = image["path"] or "a picture"
-        raise UserError(f"{name} can't be read; take it out, or `prepare` the folder first") from error
+        raise UserError(f"{source}: {name} can't be read; take it out, or `prepare` the folder first") from error
 
 
 def card(about: About, splits: list[Split], report: dict[str, Any] | None) -> str:

@@ -99,11 +99,11 @@ def build(options: PushData, folder: Path) -> None:
 
     (folder / "data").mkdir()
     if options.source.startswith(TOY):
-        found = [write_split(points(options, split), split, folder) for split in ("train", "test")]
+        found = [write_split(points(options, split), split, folder, options.source) for split in ("train", "test")]
     elif is_toy(options.source):
-        found = [write_split(stacked(options), "train", folder)]
+        found = [write_split(stacked(options), "train", folder, options.source)]
     else:
-        found = [write_split(rows_of(options, split), split, folder) for split in splits_of(options)]
+        found = [write_split(rows_of(options, split), split, folder, options.source) for split in splits_of(options)]
     report = report_of(options.source)
     about = About(
         name=options.repo.rpartition("/")[2],
@@ -203,13 +203,13 @@ def points(options: PushData, split: str) -> Content:
     return Content(datasets.Features({"x": kind, "y": kind, LABEL_COLUMNS[0]: label}), rows, sizes=False)
 
 
-def write_split(content: Content, split: str, folder: Path) -> Split:
+def write_split(content: Content, split: str, folder: Path, source: str) -> Split:
     """Write parquet files of at most about 400 MB; the same rows give the same bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = content.features.arrow_schema
-    found = Split(split, content.features)
+    found = Split(split, content.features, source)
     written: list[Path] = []
     writer: pq.ParquetWriter | None = None
     for rows in batched(content.rows, ROWS):

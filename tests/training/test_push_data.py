@@ -121,7 +121,7 @@ def test_what_is_missing_or_wrong_is_one_line(hub, folder, changes, words):
 def test_what_is_no_whole_picture_is_named_before_anything_is_uploaded(share, hub, folder):
     whole = (folder / "train" / "dark" / "000.png").read_bytes()
     (folder / "train" / "dark" / "broken.png").write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(UserError, match="broken.png can't be read; take it out, or `prepare` the folder first"):
+    with pytest.raises(UserError, match="zoo: broken.png can't be read; take it out, or `prepare` the folder first"):
         run(PushData(str(folder), "alice/refused", **TERMS))
     assert not HfApi().repo_exists("alice/refused", repo_type="dataset")
 
