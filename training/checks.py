@@ -21,11 +21,12 @@ from training.recipe import MAX_SEED, Recipe
 
 POSITIVE = ["kimg", "batch_size", "accumulate", "d_steps", "g_steps", "g_lr", "d_lr", "penalty_every", "latent_dim"]
 POSITIVE += ["latent_scale", "augment_adapt_kimg", "keep_checkpoints", "log_kimg", "sample_kimg", "save_kimg"]
+POSITIVE += ["typical"]
 FROM_ZERO = ["ema_kimg", "grow_kimg", "pull_away", "instance_noise", "instance_noise_kimg", "lr_kimg", "lr_decay"]
 FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg"]
 LR_KIMG = "linear and cosine need their length, such as --lr-kimg 500; no other schedule takes one"
 LR_DECAY = "keras needs it, such as --lr-decay 1e-6; no other schedule takes one"
-SHARES = ["label_flip", "augment_p", "augment_target"]
+SHARES = ["typical", "label_flip", "augment_p", "augment_target"]
 
 
 def check(recipe: Recipe) -> None:
@@ -200,5 +201,5 @@ def about_augmentation(recipe: Recipe) -> Iterator[str]:
             f"augment_target follows the sign of D's logits, which means nothing to objective {recipe.objective}; "
             "leave it out or use --objective non_saturating"
         )
-    if recipe.resolution == 1 and (recipe.augment or recipe.flip):
-        yield "augment and flip are for pictures, not for points in the plane; leave them out"
+    if recipe.resolution == 1 and (recipe.augment or recipe.flip or recipe.typical < 1):
+        yield "augment, flip and typical are for pictures, not for points in the plane; leave them out"

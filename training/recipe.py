@@ -49,6 +49,9 @@ class Recipe:
     """Filter that brings the crop to the resolution."""
     channels: int = 3
     """1 (grey), 3 (RGB), or 2 for points in the plane (at resolution 1)."""
+    typical: float = 1.0
+    """Learn from this share of the pictures only, of each class where classes count: the most typical ones
+    (arXiv:2007.15255)."""
     flip: bool = False
     """Mirror half of the real images, at random. Never for digits or text."""
     shuffle: bool = True

@@ -28,6 +28,7 @@ from training.signals import Interrupted, StopSignal
 from training.snapshots import save_snapshot
 from training.sources import settled
 from training.steps import Game, Stats, d_step, g_step
+from training.typical import most_typical
 from training.warm_start import warm_start
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def prepare(
     if backup and accelerator.is_main_process:
         backup.check(recipe.save_kimg)
     with accelerator.main_process_first():  # it fills the cache that the others read
-        data = load_images(recipe).to(accelerator.device)
+        data = most_typical(load_images(recipe), recipe.typical, recipe.conditional).to(accelerator.device)
     if accelerator.is_main_process:
         warn(recipe, data)
     state = start_state(recipe, data, accelerator, resume)

@@ -16,8 +16,20 @@ def section(facts: Facts, recipe: dict[str, Any]) -> str:
         f"`--data` is the data set named below, as a folder{hub}. {facts.kimg:,.3g} thousand images "
         f"shown to the discriminator in {_duration(facts.minutes)} on {facts.hardware}{_used(facts)}; "
         f"{facts.versions}; seed {recipe['seed']}. Every setting is in `recipe.json`, the losses over time are in "
-        f"`training_log.jsonl`. The published weights are the moving average of the generator.{_begun(recipe)}"
-        f"{_energy(facts)}"
+        f"`training_log.jsonl`. The published weights are the moving average of the generator.{_chosen(recipe)}"
+        f"{_begun(recipe)}{_energy(facts)}"
+    )
+
+
+def _chosen(recipe: dict[str, Any]) -> str:
+    share = recipe.get("typical", 1.0)
+    if share == 1:
+        return ""
+    of_each = " of each class" if recipe["conditional"] else ""
+    return (
+        f"\n\nOnly the most typical {share:.0%} of the pictures{of_each} were learnt from "
+        "(instance selection, arXiv:2007.15255, by likelihood at 16x16): what is rare among them was left out, so that "
+        "the rest is drawn better. All pictures are the reference of the measures."
     )
 
 

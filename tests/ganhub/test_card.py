@@ -132,6 +132,18 @@ def test_a_card_says_what_training_began_from(folder):
     assert "began from the weights of another model, `user/other`" in text and "its licence hold for this model" in text
 
 
+def test_a_card_says_which_pictures_were_learnt_from(folder):
+    for recipe, said in (
+        (Recipe(), None),
+        (Recipe(typical=0.75), "Only the most typical 75% of the pictures were learnt from (instance"),
+        (Recipe(typical=0.9, conditional=True), "typical 90% of the pictures of each class were learnt from ("),
+    ):
+        recipe.save(folder / "recipe.json")
+        write_card(folder)
+        text = " ".join((folder / "README.md").read_text().split())
+        assert said in text if said else "most typical" not in text
+
+
 @pytest.mark.parametrize(
     ("changes", "phrase"),
     [

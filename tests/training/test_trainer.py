@@ -86,6 +86,7 @@ def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
         {"d_optimizer": "sgd", "d_optimizer_args": {"momentum": 0.9, "nesterov": True}, "g_optimizer": "rmsprop"},
         {"lr_schedule": "cosine", "lr_kimg": 0.04, "instance_noise": 0.1, "instance_noise_kimg": 0.04, "accumulate": 2},
         {"label_flip": 0.3, "real_label": (0.8, 1.0), "label_noise": 0.1, "shuffle": False, "g_steps": 2},
+        {"typical": 0.6},
         STYLED,
         {**STYLED, "grow_from": 8, "grow_kimg": 0.012},
     ],
@@ -96,6 +97,15 @@ def test_what_remembers_or_draws_resumes_exactly(changes, recipe, tmp_path):
     train(dataclasses.replace(recipe, kimg=recipe.kimg / 2), tmp_path / "halves")
     train(recipe, tmp_path / "halves", resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_a_run_learns_from_typical_pictures_only(recipe, tmp_path):
+    """And its digest is that of all pictures, which evaluating and resuming ask for."""
+    whole, chosen = (dataclasses.replace(recipe, typical=share) for share in (1.0, 0.5))
+    (_, _, everything, _), (_, _, half, state) = (
+        trainer.prepare(r, tmp_path / str(r.typical), False, None) for r in (whole, chosen)
+    )
+    assert len(half) == len(everything) / 2 and state.data_digest == everything.digest
 
 
 def recipe_start(recipe):
