@@ -140,16 +140,17 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     """What the model was trained on, what to compare with, and the split that the latter is."""
     from training.data import load_images
     from training.references import split_names
+    from training.typical import most_typical
 
     source = options.reference or options.data
     names = split_names(source)
     split = options.split or ("test" if "test" in names else recipe.split)
-    train = load_images(recipe)
+    everything = load_images(recipe)
     same = source == options.data and split == recipe.split
-    real = train if same else load_images(dataclasses.replace(recipe, data=source), split)
+    real = everything if same else load_images(dataclasses.replace(recipe, data=source), split)
     if len(real) < MIN_IMAGES:
         raise UserError(f"{source}, split {split}: {len(real)} pictures, too few to compare with; need {MIN_IMAGES}")
-    return train, real, split
+    return most_typical(everything, recipe.typical, recipe.conditional), real, split
 
 
 def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: Evaluate) -> "Pictures":

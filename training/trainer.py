@@ -106,9 +106,10 @@ def prepare(
     if backup and accelerator.is_main_process:
         backup.check(recipe.save_kimg)
     with accelerator.main_process_first():  # it fills the cache that the others read
-        data = most_typical(load_images(recipe), recipe.typical, recipe.conditional).to(accelerator.device)
+        everything = load_images(recipe)
+        data = most_typical(everything, recipe.typical, recipe.conditional).to(accelerator.device)
     if accelerator.is_main_process:
-        warn(recipe, data)
+        warn(recipe, data, len(everything))
     state = start_state(recipe, data, accelerator, resume)
     open_folder(recipe, run_dir, state, accelerator, resume)
     return recipe, accelerator, data, state
@@ -150,8 +151,10 @@ def open_folder(recipe: Recipe, run_dir: Path, state: TrainState, accelerator: A
             checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
 
 
-def warn(recipe: Recipe, data: ImageData) -> None:
-    """What can be trained, but is hardly meant."""
+def warn(recipe: Recipe, data: ImageData, found: int) -> None:
+    """What can be trained, but may not be meant. `found`: pictures before the recipe chose among them."""
+    if len(data) < found:
+        log.warning("learning from the %d most typical of %d pictures; --typical 1 takes all", len(data), found)
     if not grown(recipe, recipe.kimg):
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if len(data) < recipe.batch_size:

@@ -36,13 +36,19 @@ def _error(metrics: dict[str, Any], name: str) -> str:
 
 def _protocol(protocol: dict[str, Any]) -> str:
     reference = protocol["reference"]
-    seen = "which training saw" if reference["trained_on"] else "which training never saw"
     return (
         f"Protocol: {protocol['samples']:,} samples (seed {protocol['seed']}, truncation {protocol['truncation']:g}) "
-        f"against {reference['count']:,} pictures of {reference['data']}, split {reference['split']}, {seen}. "
-        f"Features: {protocol['extractor']}. Such numbers compare models that were measured alike; never set them "
-        "beside published FIDs."
+        f"against {reference['count']:,} pictures of {reference['data']}, split {reference['split']}, "
+        f"{_seen(reference)}. Features: {protocol['extractor']}. Such numbers compare models that were measured alike; "
+        "never set them beside published FIDs."
     )
+
+
+def _seen(reference: dict[str, Any]) -> str:
+    if not reference["trained_on"]:
+        return "which training never saw"
+    share = reference.get("share_trained_on", 1.0)  # older measurements don't say
+    return "which training saw" if share == 1 else f"of which training saw {share:.0%}"
 
 
 def _memorisation(metrics: dict[str, Any], facts: Facts, strip: bool) -> list[str]:

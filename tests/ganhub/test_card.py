@@ -132,6 +132,21 @@ def test_a_card_says_what_training_began_from(folder):
     assert "began from the weights of another model, `user/other`" in text and "its licence hold for this model" in text
 
 
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ({"trained_on": False}, "split test, which training never saw."),
+        ({"trained_on": True}, "split test, which training saw."),
+        ({"trained_on": True, "share_trained_on": 0.75}, "split test, of which training saw 75%."),
+    ],
+)
+def test_a_card_says_what_training_saw_of_the_reference(reference, said, folder):
+    protocol = {**PROTOCOL, "reference": {**PROTOCOL["reference"], **reference}}
+    (folder / "metrics.json").write_text(json.dumps({**MEASURED, "protocol": protocol}))
+    write_card(folder)
+    assert said in " ".join((folder / "README.md").read_text().split())
+
+
 def test_a_card_says_which_pictures_were_learnt_from(folder):
     for recipe, said in (
         (Recipe(), None),

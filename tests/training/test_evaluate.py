@@ -1,5 +1,6 @@
 """Measuring a model folder: the protocol beside the numbers, what is left out and why, and every wrong input."""
 
+import dataclasses
 import json
 import shutil
 
@@ -143,6 +144,15 @@ def test_a_reference_that_was_partly_trained_on_is_said_so(folders, shared, trai
     assert (used["share_trained_on"], used["trained_on"]) == (shared / 100, trained_on)
     held_back = measures.measure(pictures, list(CLASSES), None, 0, "cpu")[0]["memorisation"]["held_back"]
     assert held_back.startswith("training pictures" if trained_on else "the reference")
+
+
+def test_pictures_that_a_recipe_left_out_were_not_trained_on(folders, tmp_path):
+    shutil.copytree(folders / "model", tmp_path / "model")
+    recipe = dataclasses.replace(Recipe.load(tmp_path / "model" / "recipe.json"), typical=0.6)
+    recipe.save(tmp_path / "model" / "recipe.json")
+    found = evaluate.run(dataclasses.replace(options(folders, split="train"), folder=tmp_path / "model"))
+    assert found["protocol"]["reference"]["share_trained_on"] == 0.6 and found["memorisation"]["train_count"] == 144
+    assert found["protocol"]["reference"]["count"] == 240 and "60.00% of them trained on" in table(found)
 
 
 def test_another_reference(folders, tmp_path):

@@ -99,13 +99,14 @@ def test_what_remembers_or_draws_resumes_exactly(changes, recipe, tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
 
 
-def test_a_run_learns_from_typical_pictures_only(recipe, tmp_path):
+def test_a_run_learns_from_typical_pictures_only(recipe, tmp_path, caplog):
     """And its digest is that of all pictures, which evaluating and resuming ask for."""
     whole, chosen = (dataclasses.replace(recipe, typical=share) for share in (1.0, 0.5))
     (_, _, everything, _), (_, _, half, state) = (
         trainer.prepare(r, tmp_path / str(r.typical), False, None) for r in (whole, chosen)
     )
     assert len(half) == len(everything) / 2 and state.data_digest == everything.digest
+    assert caplog.messages == ["learning from the 12 most typical of 24 pictures; --typical 1 takes all"]
 
 
 def recipe_start(recipe):

@@ -10,13 +10,14 @@ SOURCE = "relativistic loss with R1 and R2 (R3GAN, arXiv:2501.05441) on residual
 
 faces = Recipe(
     name="faces",
-    source=SOURCE,
+    source=f"{SOURCE}; styles (arXiv:1812.04948), instance selection (arXiv:2007.15255)",
+    typical=0.75,
     flip=True,
     arch="resnet",
     resolution=64,
     latent_dim=128,
-    generator={"width": 48, "max_width": 224},
-    discriminator={"width": 48, "max_width": 192},
+    generator={"width": 48, "max_width": 192, "mapping": 2},
+    discriminator={"width": 64, "max_width": 192},
     objective="relativistic",
     penalties={"r1": 1.0, "r2": 1.0},
     penalty_every=4,
@@ -24,8 +25,8 @@ faces = Recipe(
     g_lr=3e-4,
     d_lr=3e-4,
     lr_schedule="linear",
-    lr_kimg=540.0,
-    kimg=540.0,
+    lr_kimg=410.0,
+    kimg=410.0,
     ema_kimg=10.0,
 )
 
@@ -34,24 +35,25 @@ simpsons = replace(
     name="simpsons",
     source=f"{SOURCE}; projection (arXiv:1802.05637), DiffAugment (arXiv:2006.10738)",
     classes=("bart", "homer", "lisa", "marge"),
+    typical=1.0,
     conditional=True,
+    generator={"width": 48, "max_width": 224},
+    discriminator={"width": 48, "max_width": 192},
     augment=("color", "translation", "cutout"),
     lr_kimg=320.0,
     kimg=320.0,
 )
 
 frogs = replace(
-    faces,
+    simpsons,
     name="frogs",
     source=f"{SOURCE}; DiffAugment (arXiv:2006.10738)",
     classes=("frog",),
+    conditional=False,
     resolution=32,
     generator={"width": 64, "max_width": 256},
     discriminator={"width": 64, "max_width": 192},
     penalties={"r1": 0.3, "r2": 0.3},
-    augment=("color", "translation", "cutout"),
-    lr_kimg=320.0,
-    kimg=320.0,
 )
 
 digits = replace(
