@@ -118,11 +118,7 @@ ABOUT: dict[str, About] = {
         "among 256 by another view of them), from `python -m training extractor --data celeba --self-supervised --out "
         "FOLDER --resolution 64 --width 32 --feature-dim 192 --epochs 5 --batch-size 256 --flip`. docs/zoo.md compares "
         "this model with others.",
-        **CELEBA
-        | {
-            "bias": f"{CELEBA['bias'].removesuffix('.')}, the more so since a quarter of the pictures, the least "
-            "typical, were left out of training."
-        },
+        **CELEBA,
     ),
     "simpsons": About(
         summary="Faces of the Simpson you ask for, Bart, Homer, Lisa or Marge, at 64x64.",

@@ -21,12 +21,12 @@ from training.recipe import MAX_SEED, Recipe
 
 POSITIVE = ["kimg", "batch_size", "accumulate", "d_steps", "g_steps", "g_lr", "d_lr", "penalty_every", "latent_dim"]
 POSITIVE += ["latent_scale", "augment_adapt_kimg", "keep_checkpoints", "log_kimg", "sample_kimg", "save_kimg"]
-POSITIVE += ["typical"]
 FROM_ZERO = ["ema_kimg", "grow_kimg", "pull_away", "instance_noise", "instance_noise_kimg", "lr_kimg", "lr_decay"]
 FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg"]
-LR_KIMG = "linear and cosine need their length, such as --lr-kimg 500; no other schedule takes one"
+LR_KIMG = "linear and cosine need their length, such as --lr-kimg 500"
+NO_LR_KIMG = "only linear and cosine have a length; leave --lr-kimg out, or add --lr-schedule linear"
 LR_DECAY = "keras needs it, such as --lr-decay 1e-6; no other schedule takes one"
-SHARES = ["typical", "label_flip", "augment_p", "augment_target"]
+SHARES = ["label_flip", "augment_p", "augment_target"]
 
 
 def check(recipe: Recipe) -> None:
@@ -90,6 +90,8 @@ def bad_numbers(recipe: Recipe) -> Iterator[str]:
     for field in SHARES:
         if not 0 <= getattr(recipe, field) <= 1:
             yield f"{field} must be between 0 and 1, got {getattr(recipe, field)}"
+    if not 0 < recipe.typical <= 1:
+        yield f"typical must be above 0 and at most 1, got {recipe.typical}"
     for weight in recipe.penalties.values():
         if not is_number(weight) or not 0 < weight < math.inf:
             yield f"a penalty's weight must be a number above 0, got {weight!r}; leave the penalty out to have none"
@@ -127,7 +129,8 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
     if bool(recipe.grow_from) != bool(recipe.grow_kimg):
         yield "grow_from and grow_kimg belong together: a resolution to start at, and the length of a stage"
     if (recipe.lr_schedule in ("linear", "cosine")) != bool(recipe.lr_kimg):
-        yield f"lr_schedule {recipe.lr_schedule} with lr_kimg {recipe.lr_kimg:g}: {LR_KIMG}"
+        advice = NO_LR_KIMG if recipe.lr_kimg else LR_KIMG
+        yield f"lr_schedule {recipe.lr_schedule} with lr_kimg {recipe.lr_kimg:g}: {advice}"
     elif recipe.lr_kimg and recipe.kimg > recipe.lr_kimg:
         yield (
             f"kimg {recipe.kimg:g}: the rates reach 0 at lr_kimg {recipe.lr_kimg:g}, and nothing is learnt after that; "

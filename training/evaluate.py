@@ -148,9 +148,11 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     everything = load_images(recipe)
     same = source == options.data and split == recipe.split
     real = everything if same else load_images(dataclasses.replace(recipe, data=source), split)
-    if len(real) < MIN_IMAGES:
-        raise UserError(f"{source}, split {split}: {len(real)} pictures, too few to compare with; need {MIN_IMAGES}")
-    return most_typical(everything, recipe.typical, recipe.conditional), real, split
+    train = most_typical(everything, recipe.typical, recipe.conditional)
+    for pictures, what in ((real, f"{source}, split {split}"), (train, f"{options.data}, what the recipe learns from")):
+        if len(pictures) < MIN_IMAGES:
+            raise UserError(f"{what}: {len(pictures)} pictures, too few to compare with; need {MIN_IMAGES}")
+    return train, real, split
 
 
 def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: Evaluate) -> "Pictures":

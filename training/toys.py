@@ -33,7 +33,8 @@ MODES = 1000  # of Stacked MNIST
 DIGITS = tuple("0123456789")
 SPLITS = ("train", "test")  # of points; the latter are further draws
 OUTERMOST = 0.8
-FOR_PICTURES = ("flip", "augment", "pixel_range", "crop", "resize", "classes")  # fields without a sense for points
+# fields without a sense for points
+FOR_PICTURES = ("flip", "typical", "augment", "pixel_range", "crop", "resize", "classes")
 
 
 @dataclass(frozen=True)

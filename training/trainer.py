@@ -107,7 +107,7 @@ def prepare(
         backup.check(recipe.save_kimg)
     with accelerator.main_process_first():  # it fills the cache that the others read
         everything = load_images(recipe)
-        data = most_typical(everything, recipe.typical, recipe.conditional).to(accelerator.device)
+    data = most_typical(everything, recipe.typical, recipe.conditional).to(accelerator.device)
     if accelerator.is_main_process:
         warn(recipe, data, len(everything))
     state = start_state(recipe, data, accelerator, resume)

@@ -48,7 +48,7 @@ def _seen(reference: dict[str, Any]) -> str:
     if not reference["trained_on"]:
         return "which training never saw"
     share = reference.get("share_trained_on", 1.0)  # older measurements don't say
-    return "which training saw" if share == 1 else f"of which training saw {share:.0%}"
+    return "which training saw" if share == 1 else f"of which training saw {percent(share)}"
 
 
 def _memorisation(metrics: dict[str, Any], facts: Facts, strip: bool) -> list[str]:
@@ -86,6 +86,11 @@ def _per_class(metrics: dict[str, Any]) -> list[str]:
     head = "| class | " + " | ".join(cells) + " |"
     rule = "| --- |" + " --- |" * len(cells)
     return [f"{head}\n{rule}\n| accuracy | " + " | ".join(cells.values()) + " |"]
+
+
+def percent(share: float) -> str:
+    """0.75 -> "75%", with as many digits as it has."""
+    return f"{100 * share:.4g}%"
 
 
 def cell(text: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ganhub.card.facts import Facts
+from ganhub.card.measured import percent
 from ganhub.layout import local_sheets
 
 
@@ -27,9 +28,9 @@ def _chosen(recipe: dict[str, Any]) -> str:
         return ""
     of_each = " of each class" if recipe["conditional"] else ""
     return (
-        f"\n\nOnly the most typical {share:.0%} of the pictures{of_each} were learnt from "
-        "(instance selection, arXiv:2007.15255, by likelihood at 16x16): what is rare among them was left out, so that "
-        "the rest is drawn better. All pictures are the reference of the measures."
+        f"\n\nOnly the most typical {percent(share)} of the pictures{of_each} were learnt from (instance selection, "
+        "arXiv:2007.15255, by a likelihood of pixels at 16x16, which prefers plain pictures): what is rare among them "
+        "was left out, so that the rest is drawn better."
     )
 
 

@@ -138,6 +138,7 @@ def test_a_card_says_what_training_began_from(folder):
         ({"trained_on": False}, "split test, which training never saw."),
         ({"trained_on": True}, "split test, which training saw."),
         ({"trained_on": True, "share_trained_on": 0.75}, "split test, of which training saw 75%."),
+        ({"trained_on": True, "share_trained_on": 0.996}, "split test, of which training saw 99.6%."),
     ],
 )
 def test_a_card_says_what_training_saw_of_the_reference(reference, said, folder):

@@ -91,7 +91,7 @@ def test_a_bad_value_is_refused_by_name(changes, words):
             {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0},
             "kimg 10: the rates reach 0 at lr_kimg 9, .* add --lr-kimg 10",
         ),
-        ({"lr_kimg": 9.0}, "lr_schedule constant with lr_kimg 9: .*no other schedule takes one"),
+        ({"lr_kimg": 9.0}, "lr_schedule constant with lr_kimg 9: .*leave --lr-kimg out, or add --lr-schedule linear"),
         ({"lr_schedule": "keras"}, "lr_schedule keras with lr_decay 0: .*--lr-decay 1e-6"),
         ({"instance_noise_kimg": 9.0}, "set instance_noise too"),
     ],

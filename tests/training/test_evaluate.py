@@ -12,7 +12,7 @@ from PIL import Image
 
 from ganhub import GANPipeline, UserError
 from tests.conftest import tiny_pipeline, write_pictures
-from training import evaluate, extractors, measures, probes
+from training import evaluate, extractors, measures, probes, typical
 from training.data import ImageData
 from training.evaluate import Evaluate, share_seen, table, trained_digest
 from training.lens import open_lens
@@ -146,13 +146,19 @@ def test_a_reference_that_was_partly_trained_on_is_said_so(folders, shared, trai
     assert held_back.startswith("training pictures" if trained_on else "the reference")
 
 
-def test_pictures_that_a_recipe_left_out_were_not_trained_on(folders, tmp_path):
+def test_pictures_that_a_recipe_left_out_were_not_trained_on(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(typical, "FEWEST", 50)
     shutil.copytree(folders / "model", tmp_path / "model")
     recipe = dataclasses.replace(Recipe.load(tmp_path / "model" / "recipe.json"), typical=0.6)
     recipe.save(tmp_path / "model" / "recipe.json")
     found = evaluate.run(dataclasses.replace(options(folders, split="train"), folder=tmp_path / "model"))
     assert found["protocol"]["reference"]["share_trained_on"] == 0.6 and found["memorisation"]["train_count"] == 144
     assert found["protocol"]["reference"]["count"] == 240 and "60.00% of them trained on" in table(found)
+    recipe = dataclasses.replace(recipe, data=str(folders / "data"))
+    train, _, _ = evaluate.read(options(folders, split="train"), recipe)
+    assert train.labels.bincount().tolist() == [48, 48, 48]  # of each class
+    with pytest.raises(UserError, match="what the recipe learns from: 12 pictures, too few"):
+        evaluate.read(options(folders, split="train"), dataclasses.replace(recipe, typical=0.05))
 
 
 def test_another_reference(folders, tmp_path):

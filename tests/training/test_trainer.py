@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from ganhub import UserError
 from tests.conftest import write_pictures
 from tests.training.conftest import SMALL, shrink
-from training import checkpoint, trainer
+from training import checkpoint, trainer, typical
 from training.objectives import OBJECTIVES, Objective
 from training.presets import PRESETS
 from training.recipe import Recipe
@@ -91,7 +91,8 @@ def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
         {**STYLED, "grow_from": 8, "grow_kimg": 0.012},
     ],
 )
-def test_what_remembers_or_draws_resumes_exactly(changes, recipe, tmp_path):
+def test_what_remembers_or_draws_resumes_exactly(changes, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(typical, "FEWEST", 12)
     recipe = dataclasses.replace(recipe, **changes)
     train(recipe, tmp_path / "whole")
     train(dataclasses.replace(recipe, kimg=recipe.kimg / 2), tmp_path / "halves")
@@ -99,14 +100,26 @@ def test_what_remembers_or_draws_resumes_exactly(changes, recipe, tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
 
 
-def test_a_run_learns_from_typical_pictures_only(recipe, tmp_path, caplog):
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_run_learns_from_typical_pictures_only(conditional, recipe, tmp_path, caplog, monkeypatch):
     """And its digest is that of all pictures, which evaluating and resuming ask for."""
-    whole, chosen = (dataclasses.replace(recipe, typical=share) for share in (1.0, 0.5))
-    (_, _, everything, _), (_, _, half, state) = (
+    monkeypatch.setattr(typical, "FEWEST", 12)
+    recipe = dataclasses.replace(recipe, conditional=conditional)
+    whole, chosen = (dataclasses.replace(recipe, typical=share) for share in (1.0, 0.75))
+    (_, _, everything, _), (_, _, most, state) = (
         trainer.prepare(r, tmp_path / str(r.typical), False, None) for r in (whole, chosen)
     )
-    assert len(half) == len(everything) / 2 and state.data_digest == everything.digest
-    assert caplog.messages == ["learning from the 12 most typical of 24 pictures; --typical 1 takes all"]
+    expected = typical.most_typical(everything, 0.75, by_class=conditional)
+    assert torch.equal(most.images, expected.images) and len(most) == 18
+    assert most.labels.bincount().tolist() == [9, 9] or not conditional
+    assert state.data_digest == everything.digest
+    assert caplog.messages == ["learning from the 18 most typical of 24 pictures; --typical 1 takes all"]
+
+
+def test_too_few_to_choose_from_end_the_run_before_it_begins(recipe, tmp_path):
+    with pytest.raises(UserError, match="12 pictures of dark are too few"):
+        train(dataclasses.replace(recipe, typical=0.75), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def recipe_start(recipe):

@@ -1,32 +1,36 @@
-"""Learning from the most typical pictures: which they are, and that a run sees no other."""
+"""Which pictures are the most typical."""
 
 import pytest
 import torch
 
 from ganhub import UserError
+from training import typical
 from training.data import ImageData
 from training.recipe import Recipe
-from training.typical import SIDE, most_typical, unlikeliness
+from training.toys import check as check_toy
+from training.typical import most_typical, shrink, unlikeliness
 
 
-def pictures(count, level, seed=0, noise=8):
+def pictures(count, level, seed=0, noise=8, channels=3, side=16):
     generator = torch.Generator().manual_seed(seed)
-    return (level + noise * torch.randn(count, 3, 32, 32, generator=generator)).clamp(0, 255).to(torch.uint8)
+    noisy = level + noise * torch.randn(count, channels, side, side, generator=generator)
+    return noisy.clamp(0, 255).to(torch.uint8)
 
 
-def test_odd_pictures_go_first_and_the_others_keep_their_order():
+@pytest.mark.parametrize("odd", [[700], [3, 40, 77]])
+def test_odd_pictures_go_first_and_the_others_keep_their_order(odd):
     images = pictures(3000, 128)
-    odd = [3, 40, 77]
-    images[odd, :, :16] += 90  # a bright half
+    images[odd, :, :8] += 90  # a bright half
     data = ImageData(images, torch.arange(3000), (), "digest")
-    chosen = most_typical(data, 0.999, by_class=False)
+    chosen = most_typical(data, 1 - len(odd) / 3000, by_class=False)
     expected = [i for i in range(3000) if i not in odd]
     assert chosen.labels.tolist() == expected and torch.equal(chosen.images, images[expected])
     assert chosen.digest == "digest"  # of the whole set: what is measured against, and what a card names
     assert most_typical(data, 1.0, by_class=False) is data
 
 
-def test_each_class_keeps_its_share():
+def test_each_class_keeps_its_share(monkeypatch):
+    monkeypatch.setattr(typical, "FEWEST", 30)
     dark, light = pictures(90, 60), pictures(30, 200, seed=1)
     data = ImageData(torch.cat([dark, light]), torch.tensor([0] * 90 + [1] * 30), ("dark", "light"), "")
     assert most_typical(data, 0.8, by_class=True).labels.bincount().tolist() == [72, 24]
@@ -35,28 +39,51 @@ def test_each_class_keeps_its_share():
     assert len(most_typical(data, 0.001, by_class=True)) == 2  # one of each is left
 
 
-def test_it_is_the_gaussian_where_no_component_is_left_out():
-    generator = torch.Generator().manual_seed(0)
-    codes = torch.randn(2000, 4, generator=generator, dtype=torch.float64) @ torch.diag(
-        torch.tensor([4.0, 2.0, 1.0, 0.5], dtype=torch.float64)
-    )
-    centred = codes - codes.mean(0)
-    exact = torch.einsum("ni,ij,nj->n", centred, torch.linalg.inv(centred.T @ centred / 2000), centred)
-    assert torch.allclose(unlikeliness(codes), exact, rtol=1e-6)
+def test_too_few_pictures_are_refused():
+    few = ImageData(pictures(1010, 128), torch.tensor([0] * 1000 + [1] * 10), ("many", "few"), "")
+    assert len(most_typical(few, 0.5, by_class=False)) == 505
+    with pytest.raises(UserError, match=r"typical 0.5: 10 pictures of few are .* needs 1,000; use --typical 1$"):
+        most_typical(few, 0.5, by_class=True)
 
 
-@pytest.mark.parametrize("side", [8, 20, 28])
-def test_any_size_and_pixels_that_never_change(side):
-    images = torch.zeros(500, 1, side, side, dtype=torch.uint8)
-    images[:, :, side // 2] = pictures(500, 128)[:, :1, 0, :side]
+@pytest.mark.parametrize("components", [2, 4])
+def test_it_is_the_likelihood_of_probabilistic_pca(components, monkeypatch):
+    """With one covariance matrix for all, but for what a picture of 20,000 changes in it."""
+    monkeypatch.setattr(typical, "COMPONENTS", components)
+    spread = torch.tensor([4.0, 2.0, 1.0, 0.5, 0.25])
+    codes = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0)) * spread
+    centred = (codes - codes.mean(0)).double()
+    variances, axes = torch.linalg.eigh(centred.T @ centred / len(codes))
+    variances[:-components] = variances[:-components].mean()
+    precision = axes @ torch.diag(1 / variances) @ axes.T
+    exact = torch.einsum("ni,ij,nj->n", centred, precision, centred)
+    assert torch.allclose(unlikeliness(codes), exact, rtol=2e-3)
+
+
+def test_an_odd_picture_does_not_explain_itself():
+    """It has a component of its own, along which it is as far out as the fit allows; the noise elsewhere is less."""
+    images = pictures(100, 128)
+    images[7, :, :8] = 255
+    scores = unlikeliness(shrink(images))
+    assert scores.argmax() == 7 and scores[7] > 2 * scores.median()
+
+
+@pytest.mark.parametrize(("side", "features"), [(8, 64), (16, 256), (20, 256), (28, 256)])
+def test_any_size_and_pixels_that_never_change(side, features):
+    images = torch.zeros(1000, 1, side, side, dtype=torch.uint8)
+    images[:, :, side // 2] = pictures(1000, 128, channels=1, side=side)[:, :, 0]
     images[7] = 255
-    kept = most_typical(ImageData(images, None, (), ""), 0.998, by_class=False)
-    assert len(kept) == 499 and kept.images.float().mean((1, 2, 3)).max() < 255 and side != SIDE
+    assert shrink(images).shape == (1000, features)
+    assert torch.isfinite(unlikeliness(shrink(images))).all()
+    kept = most_typical(ImageData(images, None, (), ""), 0.999, by_class=False)
+    assert len(kept) == 999 and kept.images.float().mean((1, 2, 3)).max() < 255
 
 
 def test_bad_shares_are_refused():
-    for share in (0.0, -0.5, 1.5):
-        with pytest.raises(UserError, match="typical must be"):
+    for share in (0.0, -0.5, 1.5, float("nan")):
+        with pytest.raises(UserError, match="typical must be above 0 and at most 1, got"):
             Recipe(typical=share).check()
     with pytest.raises(UserError, match="typical are for pictures"):
         Recipe(arch="mlp", channels=2, resolution=1, typical=0.5).check()
+    with pytest.raises(UserError, match="typical"):
+        check_toy(Recipe(data="toy:ring", arch="mlp", channels=2, resolution=1, typical=0.5))

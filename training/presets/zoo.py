@@ -10,7 +10,7 @@ SOURCE = "relativistic loss with R1 and R2 (R3GAN, arXiv:2501.05441) on residual
 
 faces = Recipe(
     name="faces",
-    source=f"{SOURCE}; styles (arXiv:1812.04948), instance selection (arXiv:2007.15255)",
+    source=f"{SOURCE}; styles (arXiv:1812.04948)",
     typical=0.75,
     flip=True,
     arch="resnet",
