@@ -158,7 +158,7 @@ def warn(recipe: Recipe, data: ImageData, found: int) -> None:
     if not grown(recipe, recipe.kimg):
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if len(data) < recipe.batch_size:
-        log.warning("%s has %d pictures, fewer than a batch of %d", recipe.data, len(data), recipe.batch_size)
+        log.warning("%d pictures of %s are fewer than a batch of %d", len(data), recipe.data, recipe.batch_size)
 
 
 def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator, resume: bool = False) -> TrainState:
