@@ -59,6 +59,11 @@ class ImageData:
         labels = None if self.labels is None else self.labels.to(device)
         return dataclasses.replace(self, images=self.images.to(device), labels=labels)
 
+    def pick(self, index: Tensor) -> Self:
+        """Some of the pictures, by number or by a mask (N,)."""
+        labels = None if self.labels is None else self.labels[index]
+        return dataclasses.replace(self, images=self.images[index], labels=labels)
+
 
 def to_float(images: Tensor, pixel_range: tuple[float, float] = (-1.0, 1.0)) -> Tensor:
     """uint8 -> float, black and white becoming the ends of `pixel_range`; points are floats and stay as they are."""

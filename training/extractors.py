@@ -189,8 +189,7 @@ def usable(data: "ImageData", options: Extractor) -> "ImageData":
         return dataclasses.replace(data, labels=None, class_names=())
     if len(data.class_names) < 2:
         raise UserError(f"{options.data}: one class only ({data.class_names[0]}); add --self-supervised")
-    known = data.labels >= 0
-    return dataclasses.replace(data, images=data.images[known], labels=data.labels[known])
+    return data.pick(data.labels >= 0)
 
 
 def learn_labels(network: "FeatureNet", data: "ImageData", options: Extractor) -> None:

@@ -141,14 +141,12 @@ def labelled(data: "ImageData", name: str, seed: int) -> "ImageData":
     """Those with a class, shuffled: a layer that looks at a whole batch must not find one class in it."""
     import torch
 
-    from training.references import pick
-
     if data.labels is None:
         raise UserError(f"{name}: has no classes to tell apart; add class subfolders or name them with --label-column")
     known = (data.labels >= 0).nonzero().squeeze(1)
     if len(data.labels[known].unique()) < 2:
         raise UserError(f"{name}: one class only, nothing to tell apart; choose others with --classes")
-    return pick(data, known[torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))])
+    return data.pick(known[torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))])
 
 
 def score(

@@ -1,12 +1,10 @@
 """What generated pictures are compared with: which splits there are, what is held back, and how a report names it."""
 
-import dataclasses
 import platform
 from pathlib import Path
 
 import datasets
 import torch
-from torch import Tensor
 
 import ganhub
 from training.data import ImageData
@@ -18,12 +16,7 @@ def hold_back(data: ImageData, seed: int, share: float = HELD_BACK) -> tuple[Ima
     """(the rest, a random share of at least one image)."""
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     count = max(1, round(len(data) * share))
-    return pick(data, order[count:].sort().values), pick(data, order[:count].sort().values)
-
-
-def pick(data: ImageData, index: Tensor) -> ImageData:
-    labels = None if data.labels is None else data.labels[index]
-    return dataclasses.replace(data, images=data.images[index], labels=labels)
+    return data.pick(order[count:].sort().values), data.pick(order[:count].sort().values)
 
 
 def split_names(data: str) -> list[str]:

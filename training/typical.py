@@ -6,7 +6,6 @@ shrunk to 16x16, by probabilistic PCA (Tipping and Bishop 1999), where the paper
 it finds what is busy (hats, hands, crowds), prefers what is plain, and lets blank pictures pass.
 """
 
-import dataclasses
 from collections.abc import Iterator
 
 import torch
@@ -33,7 +32,6 @@ def most_typical(data: ImageData, share: float, by_class: bool) -> ImageData:
     """
     if share == 1:
         return data
-    codes = torch.cat([shrink(chunk) for chunk in data.images.split(CHUNK)])
     kept = torch.zeros(len(data), dtype=torch.bool)
     for name, members in groups(data, by_class):
         if len(members) < FEWEST:
@@ -41,10 +39,10 @@ def most_typical(data: ImageData, share: float, by_class: bool) -> ImageData:
                 f"typical {share:g}: {len(members)} pictures{name} are too few to tell which are typical, that needs "
                 f"{FEWEST:,}; use --typical 1"
             )
-        order = unlikeliness(codes[members]).argsort(stable=True)
+        codes = torch.cat([shrink(data.images[part]) for part in members.split(CHUNK)])
+        order = unlikeliness(codes).argsort(stable=True)
         kept[members[order[: max(round(share * len(members)), 1)]]] = True
-    labels = None if data.labels is None else data.labels[kept]
-    return dataclasses.replace(data, images=data.images[kept], labels=labels)
+    return data.pick(kept)
 
 
 def groups(data: ImageData, by_class: bool) -> Iterator[tuple[str, Tensor]]:
