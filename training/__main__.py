@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ganhub.errors import UserError
+from training.memory import keep_freed_memory
 from training.presets import PRESETS
 from training.recipe import Recipe, name_value
 
@@ -260,6 +261,7 @@ STOPPED = {  # what Ctrl-C leaves, where that isn't nothing
 def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "2")  # else it retries by itself for minutes
+    keep_freed_memory()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     name, *arguments = sys.argv[1:] or ["--help"]
     if name not in COMMANDS:

@@ -1,0 +1,46 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PAGE_FAULTS = """
+import resource
+import sys
+
+import torch
+
+from training.memory import keep_freed_memory
+
+if sys.argv[1] == "kept":
+    assert keep_freed_memory()
+
+
+def faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+for i in range(40):
+    torch.zeros(2**24)  # 64 MiB
+    if i == 29:  # by now the heap has found its place
+        before = faults()
+print(faults() - before)
+"""
+
+
+def page_faults(mode: str) -> int:
+    done = subprocess.run([sys.executable, "-c", PAGE_FAULTS, mode], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+def test_memory_freed_by_a_step_serves_the_next() -> None:
+    assert page_faults("kept") < page_faults("as it is") / 10
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from training import memory
+
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: pytest.fail("asked for the C library"))
+    assert not memory.keep_freed_memory()
