@@ -22,11 +22,20 @@ from training.recipe import MAX_SEED, Recipe
 POSITIVE = ["kimg", "batch_size", "accumulate", "d_steps", "g_steps", "g_lr", "d_lr", "penalty_every", "latent_dim"]
 POSITIVE += ["latent_scale", "augment_adapt_kimg", "keep_checkpoints", "log_kimg", "sample_kimg", "save_kimg"]
 FROM_ZERO = ["ema_kimg", "grow_kimg", "pull_away", "instance_noise", "instance_noise_kimg", "lr_kimg", "lr_decay"]
-FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg"]
+FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg", "later_kimg"]
 LR_KIMG = "linear and cosine need their length, such as --lr-kimg 500"
 NO_LR_KIMG = "only linear and cosine have a length; leave --lr-kimg out, or add --lr-schedule linear"
 LR_DECAY = "keras needs it, such as --lr-decay 1e-6; no other schedule takes one"
 SHARES = ["label_flip", "augment_p", "augment_target"]
+LATER = [
+    "g_lr",
+    "d_lr",
+    "objective_args",
+    "penalties",
+    "penalty_every",
+    "pull_away",
+    "augment_p",
+]  # may change in a run
 
 
 def check(recipe: Recipe) -> None:
@@ -35,6 +44,15 @@ def check(recipe: Recipe) -> None:
     Raises:
         UserError: names the field, its value and what it may be.
     """
+    problem = first_problem(recipe)
+    if not problem and (problem := first_problem(recipe.at(recipe.later_kimg))):
+        problem = f"later: {problem}"
+    if problem:
+        raise UserError(f"recipe {recipe.name}: {problem}")
+
+
+def first_problem(recipe: Recipe) -> str:
+    """Of the recipe as it is, without what it is to become; empty if there is none."""
     problems = tuple(bad_types(recipe)) or (*unknown_names(recipe), *bad_numbers(recipe))
     if not problems:
         with torch.device("meta"):  # without memory: only to see what the arguments make
@@ -42,8 +60,7 @@ def check(recipe: Recipe) -> None:
         make_optimizer(recipe, generator, "g")
         make_optimizer(recipe, discriminator, "d")
         problems = tuple(contradictions(recipe, generator, discriminator))
-    if problems:
-        raise UserError(f"recipe {recipe.name}: {problems[0]}")
+    return problems[0] if problems else ""
 
 
 def bad_types(recipe: Recipe) -> Iterator[str]:
@@ -71,6 +88,7 @@ def unknown_names(recipe: Recipe) -> Iterator[str]:
         ("augment", recipe.augment, AUGMENTATIONS),
         ("g_optimizer", [recipe.g_optimizer], OPTIMIZERS),
         ("d_optimizer", [recipe.d_optimizer], OPTIMIZERS),
+        ("later", recipe.later, LATER),
     ]
     if recipe.objective in OBJECTIVES:
         chosen.append(("objective_args", recipe.objective_args, OBJECTIVES[recipe.objective].arguments))
@@ -123,14 +141,29 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
     yield from about_the_objective(recipe, discriminator)
     yield from about_penalties(recipe, discriminator)
     yield from about_augmentation(recipe)
+    yield from about_rates(recipe)
     if recipe.grow_from and not (generator.grows and discriminator.grows):
         growing = [name for name, family in ARCHITECTURES.items() if family.Generator.grows]
         yield f"grow_from needs networks that grow, arch {recipe.arch} doesn't; use --arch {' or '.join(growing)}"
     if bool(recipe.grow_from) != bool(recipe.grow_kimg):
         yield "grow_from and grow_kimg belong together: a resolution to start at, and the length of a stage"
+    if recipe.instance_noise_kimg and not recipe.instance_noise:
+        yield "instance_noise_kimg lets a noise fade that is not there; set instance_noise too"
+    if recipe.label_flip >= 0.5:
+        yield f"label_flip {recipe.label_flip:g} leaves D nothing true to learn; it must be below 0.5"
+
+
+def about_rates(recipe: Recipe) -> Iterator[str]:
     if (recipe.lr_schedule in ("linear", "cosine")) != bool(recipe.lr_kimg):
         advice = NO_LR_KIMG if recipe.lr_kimg else LR_KIMG
         yield f"lr_schedule {recipe.lr_schedule} with lr_kimg {recipe.lr_kimg:g}: {advice}"
+    elif recipe.lr_kimg and 0 < recipe.later_kimg < recipe.kimg:
+        half = recipe.kimg / 2
+        if not recipe.later_kimg == recipe.lr_kimg >= half:
+            yield (
+                f"kimg {recipe.kimg:g}: the rates reach 0 after lr_kimg {recipe.lr_kimg:g} and begin again at "
+                f"later_kimg {recipe.later_kimg:g}, once; add --lr-kimg {half:g} --later-kimg {half:g}"
+            )
     elif recipe.lr_kimg and recipe.kimg > recipe.lr_kimg:
         yield (
             f"kimg {recipe.kimg:g}: the rates reach 0 at lr_kimg {recipe.lr_kimg:g}, and nothing is learnt after that; "
@@ -138,10 +171,10 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
         )
     if (recipe.lr_schedule == "keras") != bool(recipe.lr_decay):
         yield f"lr_schedule {recipe.lr_schedule} with lr_decay {recipe.lr_decay:g}: {LR_DECAY}"
-    if recipe.instance_noise_kimg and not recipe.instance_noise:
-        yield "instance_noise_kimg lets a noise fade that is not there; set instance_noise too"
-    if recipe.label_flip >= 0.5:
-        yield f"label_flip {recipe.label_flip:g} leaves D nothing true to learn; it must be below 0.5"
+    if recipe.later and not recipe.later_kimg:
+        yield "later says what changes, and later_kimg when; set both"
+    if recipe.later_kimg and not recipe.later and not recipe.lr_kimg:
+        yield "later_kimg: nothing changes then; say what with --later, such as --later augment_p=0.5"
 
 
 def about_the_objective(recipe: Recipe, discriminator: Discriminator) -> Iterator[str]:
@@ -199,6 +232,8 @@ def about_augmentation(recipe: Recipe) -> Iterator[str]:
         yield "augment_p and augment_target need something to apply; name it with --augment"
     if recipe.augment_target and recipe.augment_p == 1:
         yield "augment_target adapts augment_p, which starts at its end; use --augment-p 0"
+    if recipe.augment_target and "augment_p" in recipe.later:
+        yield "augment_target adapts augment_p, so it can't be set later; leave one of them out"
     if recipe.augment_target and OBJECTIVES[recipe.objective].boundary is None:
         yield (
             f"augment_target follows the sign of D's logits, which means nothing to objective {recipe.objective}; "

@@ -149,6 +149,11 @@ class Recipe:
     """Length of the linear and the cosine schedule."""
     lr_decay: float = 0.0
     """Of the keras schedule."""
+    later_kimg: float = 0.0
+    """From here on `later` holds and the learning rates' schedule begins again (warm restarts, arXiv:1608.03983); 0 is
+    never."""
+    later: dict[str, Any] = field(default_factory=dict)
+    """Fields with a new value then, such as augment_p=0.6: of those in training.checks.LATER."""
     clip_value: float = 0.0
     """Clip every number of both networks' gradients to +- this; 0 is off."""
     clip_norm: float = 0.0
@@ -173,6 +178,10 @@ class Recipe:
     """Checkpoints kept; older ones go once the new one is safe."""
     snapshot_kimg: float = 0.0
     """Keep the weights of both networks this often, as model folders that stay; 0 keeps none."""
+
+    def at(self, kimg: float) -> Self:
+        """The recipe as it holds at this moment of the run."""
+        return dataclasses.replace(self, **self.later) if 0 < self.later_kimg <= kimg else self
 
     def build(self, num_classes: int = 0) -> "tuple[Generator, Discriminator]":
         """Fresh networks. `num_classes` is the data set's, used if the recipe is conditional.

@@ -24,20 +24,21 @@ Stats = dict[str, Tensor]
 class Game:
     """What both steps share: the recipe, the players, and where they play."""
 
-    recipe: Recipe
+    whole: Recipe
+    """Of the run from its beginning to its end; `recipe` is how it holds in this iteration."""
     state: TrainState
     accelerator: Accelerator
     seen: dict[str, Tensor] = field(default_factory=dict)
     """The last step's latents and logits, detached."""
 
     def __post_init__(self) -> None:
-        probability = self.state.memory.get("augment_p", self.recipe.augment_p)
-        self.augment: Augmentation = augmenter(self.recipe.augment, probability)
         self.start_iteration()
 
     def start_iteration(self) -> None:
         """Whatever follows the clock stays as it is now for all steps of an iteration."""
-        recipe, kimg = self.recipe, self.state.clock.kimg
+        kimg = self.state.clock.kimg
+        self.recipe = recipe = self.whole.at(kimg)
+        self.augment: Augmentation = augmenter(recipe.augment, self.state.memory.get("augment_p", recipe.augment_p))
         self.rate = lr_factor(recipe, self.state.clock)
         faded = min(kimg / recipe.instance_noise_kimg, 1.0) if recipe.instance_noise_kimg else 0.0
         self.noise = recipe.instance_noise * (1 - faded)

@@ -204,7 +204,7 @@ def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
             real, labels = batches.at(clock.images + recipe.batch_size * accelerator.process_index)
             real = blend(recipe, state.discriminator, real)
             labels = labels if recipe.conditional else None
-            penalise = (clock.steps * recipe.d_steps + i) % recipe.penalty_every == 0
+            penalise = (clock.steps * recipe.d_steps + i) % game.recipe.penalty_every == 0
             seen.append(d_step(game, real, labels, penalise))
             clock.images += images_per_step
         for _ in range(recipe.g_steps):

@@ -18,7 +18,7 @@ def section(facts: Facts, recipe: dict[str, Any]) -> str:
         f"shown to the discriminator in {_duration(facts.minutes)} on {facts.hardware}{_used(facts)}; "
         f"{facts.versions}; seed {recipe['seed']}. Every setting is in `recipe.json`, the losses over time are in "
         f"`training_log.jsonl`. The published weights are the moving average of the generator.{_chosen(recipe)}"
-        f"{_begun(recipe)}{_energy(facts)}"
+        f"{_later(recipe)}{_begun(recipe)}{_energy(facts)}"
     )
 
 
@@ -32,6 +32,18 @@ def _chosen(recipe: dict[str, Any]) -> str:
         "arXiv:2007.15255, by a likelihood of pixels at 16x16, which prefers plain pictures): what is rare among them "
         "was left out, so that the rest is drawn better."
     )
+
+
+def _later(recipe: dict[str, Any]) -> str:
+    if not recipe.get("later_kimg"):
+        return ""
+    rates = "the learning rates began again" if recipe["lr_kimg"] else ""
+    changes = ", ".join(f"`{name}` became {_value(value)}" for name, value in recipe["later"].items())
+    return f"\n\nAfter {recipe['later_kimg']:,.3g} thousand images {', '.join(filter(None, [rates, changes]))}."
+
+
+def _value(value: Any) -> str:
+    return ", ".join(f"{key} {item:g}" for key, item in value.items()) if isinstance(value, dict) else f"{value:g}"
 
 
 def _begun(recipe: dict[str, Any]) -> str:

@@ -160,6 +160,24 @@ def test_a_card_says_which_pictures_were_learnt_from(folder):
         assert said in text if said else "most typical" not in text
 
 
+def test_a_card_says_what_changed_in_the_run(folder):
+    rates = {"lr_schedule": "linear", "lr_kimg": 320.0}
+    later = {"augment_p": 0.6, "penalties": {"r1": 0.5, "r2": 0.5}}
+    for recipe, said in (
+        (Recipe(), None),
+        (Recipe(later_kimg=320.0, **rates), "After 320 thousand images the learning rates began again."),
+        (Recipe(later_kimg=9.0, later={"g_lr": 1e-4}), "After 9 thousand images `g_lr` became 0.0001."),
+        (
+            Recipe(later_kimg=320.0, later=later, **rates),
+            "the learning rates began again, `augment_p` became 0.6, `penalties` became r1 0.5, r2 0.5.",
+        ),
+    ):
+        recipe.save(folder / "recipe.json")
+        write_card(folder)
+        text = " ".join((folder / "README.md").read_text().split())
+        assert said in text if said else "thousand images the learning" not in text and "became" not in text
+
+
 @pytest.mark.parametrize(
     ("changes", "phrase"),
     [

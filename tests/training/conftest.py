@@ -28,6 +28,8 @@ def shrink(recipe: Recipe, data: str, **changes) -> Recipe:
     values |= {"typical": 1.0}  # the folders of these tests have few pictures
     if recipe.data.startswith("toy:"):
         values |= {"data": recipe.data, "resolution": 1}
+    if recipe.later_kimg:
+        values |= {"later_kimg": 0.02, "lr_kimg": 0.02}
     steps = {"kimg": 0.04 * recipe.d_steps, "log_kimg": 0.008, "sample_kimg": 0.02, "save_kimg": 0.02}
     return dataclasses.replace(recipe, **{**networks, **values, **steps, **changes})
 

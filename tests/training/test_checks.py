@@ -91,6 +91,32 @@ def test_a_bad_value_is_refused_by_name(changes, words):
             {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0},
             "kimg 10: the rates reach 0 at lr_kimg 9, .* add --lr-kimg 10",
         ),
+        (
+            {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0, "later_kimg": 8.0},
+            "kimg 10: .* after lr_kimg 9 and begin again at later_kimg 8.* --lr-kimg 5 --later-kimg 5",
+        ),
+        (
+            {"lr_schedule": "linear", "lr_kimg": 4.0, "kimg": 10.0, "later_kimg": 4.0},
+            "kimg 10: .* begin again at later_kimg 4, once; add --lr-kimg 5 --later-kimg 5",
+        ),
+        (
+            {"later": {"augment_p": 0.5}, "augment": ("color",)},
+            "later says what changes, and later_kimg when; set both",
+        ),
+        ({"later_kimg": 5.0}, "later_kimg: nothing changes then; say what with --later"),
+        ({"later_kimg": 5.0, "later": {"width": 3}}, "later has no 'width'; known: g_lr, d_lr, .*augment_p"),
+        ({"later_kimg": 5.0, "later": {"penalty_every": 0}}, "later: penalty_every must be above 0"),
+        ({"later_kimg": 5.0, "later": {"g_lr": "high"}}, "later: g_lr must be a number, got 'high'"),
+        (
+            {
+                "augment": ("color",),
+                "augment_p": 0.0,
+                "augment_target": 0.6,
+                "later_kimg": 5.0,
+                "later": {"augment_p": 1.0},
+            },
+            "augment_target adapts augment_p, so it can't be set later",
+        ),
         ({"lr_kimg": 9.0}, "lr_schedule constant with lr_kimg 9: .*leave --lr-kimg out, or add --lr-schedule linear"),
         ({"lr_schedule": "keras"}, "lr_schedule keras with lr_decay 0: .*--lr-decay 1e-6"),
         ({"instance_noise_kimg": 9.0}, "set instance_noise too"),

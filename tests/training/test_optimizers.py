@@ -12,6 +12,8 @@ from training.growing import grown, level
 from training.optimizers import OPTIMIZERS, lr_factor, make_optimizer
 from training.recipe import Recipe
 
+RESTARTED = {"lr_schedule": "linear", "lr_kimg": 100.0, "later_kimg": 100.0}
+
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("player", ["g", "d"])
@@ -48,6 +50,10 @@ def test_further_arguments_and_betas():
         ({"lr_schedule": "cosine", "lr_kimg": 100.0}, Clock(images=50_000), 0.5),
         ({"lr_schedule": "cosine", "lr_kimg": 100.0}, Clock(images=25_000), (1 + math.cos(math.pi / 4)) / 2),
         ({"lr_schedule": "keras", "lr_decay": 0.1}, Clock(steps=10), 0.5),
+        (RESTARTED, Clock(images=99_000), 0.01),
+        (RESTARTED, Clock(images=100_000), 1.0),
+        (RESTARTED, Clock(images=125_000), 0.75),
+        (RESTARTED, Clock(images=200_000), 0.0),
     ],
 )
 def test_learning_rates_follow_the_clock(changes, clock, factor):

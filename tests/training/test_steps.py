@@ -74,6 +74,18 @@ def test_rates_follow_their_schedule_and_are_equal_for_both_players():
         assert game.state.d_optimizer.param_groups[0]["lr"] == pytest.approx(share * 1e-2)
 
 
+def test_what_is_said_for_later_holds_from_then_on():
+    later = {"penalties": {"r2": 0.5}, "penalty_every": 1, "g_lr": 1e-2, "augment_p": 0.0}
+    game = play(penalties={"r1": 1.0}, penalty_every=2, augment=("color",), g_lr=1e-3, later_kimg=0.012, later=later)
+    step, real = make_step(game, batches(game)), real_images(game)
+    seen = []
+    for _ in range(5):
+        stats = step()
+        rate = game.state.g_optimizer.param_groups[0]["lr"]
+        seen.append(({"r1", "r2"} & stats.keys(), rate, torch.equal(game.view(real), real)))
+    assert seen == [({"r1"}, 1e-3, False), (set(), 1e-3, False), ({"r1"}, 1e-3, False)] + 2 * [({"r2"}, 1e-2, True)]
+
+
 def test_networks_grow_with_the_clock():
     game = play(arch="resnet", grow_from=8, grow_kimg=0.008)
     step, levels = make_step(game, batches(game)), []

@@ -87,6 +87,8 @@ def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
         {"lr_schedule": "cosine", "lr_kimg": 0.04, "instance_noise": 0.1, "instance_noise_kimg": 0.04, "accumulate": 2},
         {"label_flip": 0.3, "real_label": (0.8, 1.0), "label_noise": 0.1, "shuffle": False, "g_steps": 2},
         {"typical": 0.6},
+        {"later_kimg": 0.012, "later": {"augment_p": 0.5, "penalty_every": 1, "g_lr": 1e-3}},
+        {"later_kimg": 0.02, "later": {"penalties": {"r1": 1.0}}, "lr_schedule": "linear", "lr_kimg": 0.02},
         STYLED,
         {**STYLED, "grow_from": 8, "grow_kimg": 0.012},
     ],
