@@ -25,7 +25,8 @@ FROM_ZERO = ["ema_kimg", "grow_kimg", "pull_away", "instance_noise", "instance_n
 FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg", "later_kimg"]
 LR_KIMG = "linear and cosine need their length, such as --lr-kimg 500"
 NO_LR_KIMG = "only linear and cosine have a length; leave --lr-kimg out, or add --lr-schedule linear"
-LR_DECAY = "keras needs it, such as --lr-decay 1e-6; no other schedule takes one"
+LR_DECAY = "keras needs one, such as --lr-decay 1e-6"
+NO_LR_DECAY = "only keras takes one; leave --lr-decay out, or add --lr-schedule keras"
 SHARES = ["label_flip", "augment_p", "augment_target"]
 LATER = [
     "g_lr",
@@ -170,7 +171,8 @@ def about_rates(recipe: Recipe) -> Iterator[str]:
             f"for a longer run add --lr-kimg {recipe.kimg:g}"
         )
     if (recipe.lr_schedule == "keras") != bool(recipe.lr_decay):
-        yield f"lr_schedule {recipe.lr_schedule} with lr_decay {recipe.lr_decay:g}: {LR_DECAY}"
+        advice = NO_LR_DECAY if recipe.lr_decay else LR_DECAY
+        yield f"lr_schedule {recipe.lr_schedule} with lr_decay {recipe.lr_decay:g}: {advice}"
     if recipe.later and not recipe.later_kimg:
         yield "later says what changes, and later_kimg when; set both"
     if recipe.later_kimg and not recipe.later and not recipe.lr_kimg:

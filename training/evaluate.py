@@ -263,10 +263,11 @@ def save(metrics: dict[str, Any], folder: Path, strip: "Image | None" = None) ->
 def table(metrics: dict[str, Any]) -> str:
     """The numbers for people, with the protocol above them."""
     from ganhub.card import METRICS
+    from ganhub.card.measured import percent
 
     used, reference = metrics["protocol"], metrics["protocol"]["reference"]
     share = reference["share_trained_on"]
-    seen = f"{share:.2%} of them trained on" if share else "never trained on"
+    seen = f"{percent(share)} of them trained on" if share else "never trained on"
     lines = [
         f"{used['samples']:,} samples (seed {used['seed']}, truncation {used['truncation']:g}) against "
         f"{reference['count']:,} of {reference['data']}, split {reference['split']}, {seen}",

@@ -1,4 +1,4 @@
-"""Memory that a step has freed is kept for the next one: on a CPU a fifth of the time and more goes into getting it anew."""
+"""Memory that a step has freed is kept for the next: on a CPU a fifth of the time goes into getting it anew."""
 
 import ctypes
 import platform

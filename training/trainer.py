@@ -157,8 +157,16 @@ def warn(recipe: Recipe, data: ImageData, found: int) -> None:
         log.warning("learning from the %d most typical of %d pictures; --typical 1 takes all", len(data), found)
     if not grown(recipe, recipe.kimg):
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
+    if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():
+        log.warning("this CPU has no instructions for bf16 and is many times slower in it; use --mixed-precision no")
     if len(data) < recipe.batch_size:
         log.warning("%d pictures of %s are fewer than a batch of %d", len(data), recipe.data, recipe.batch_size)
+
+
+def knows_bf16() -> bool:
+    """Whether this CPU multiplies in bf16, on x86 or Arm; taken for granted where torch is too old to tell."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {"bf16": True}
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator, resume: bool = False) -> TrainState:

@@ -119,6 +119,7 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ),
         ({"lr_kimg": 9.0}, "lr_schedule constant with lr_kimg 9: .*leave --lr-kimg out, or add --lr-schedule linear"),
         ({"lr_schedule": "keras"}, "lr_schedule keras with lr_decay 0: .*--lr-decay 1e-6"),
+        ({"lr_decay": 1e-6}, "constant with lr_decay 1e-06: .*leave --lr-decay out, or add --lr-schedule keras"),
         ({"instance_noise_kimg": 9.0}, "set instance_noise too"),
     ],
 )

@@ -16,6 +16,7 @@ from ganhub import UserError
 from tests.conftest import write_pictures
 from tests.training.conftest import SMALL, shrink
 from training import checkpoint, trainer, typical
+from training.data import ImageData
 from training.objectives import OBJECTIVES, Objective
 from training.presets import PRESETS
 from training.recipe import Recipe
@@ -116,6 +117,15 @@ def test_a_run_learns_from_typical_pictures_only(conditional, recipe, tmp_path, 
     assert most.labels.bincount().tolist() == [9, 9] or not conditional
     assert state.data_digest == everything.digest
     assert caplog.messages == ["learning from the 18 most typical of 24 pictures; --typical 1 takes all"]
+
+
+@pytest.mark.parametrize("capability", [None, "avx512_bf16", "amx_bf16", "bf16"])
+def test_a_cpu_without_bf16_warns(capability, recipe, caplog, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, capability: True})
+    data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
+    for precision in ("no", "bf16"):
+        trainer.warn(dataclasses.replace(recipe, mixed_precision=precision), data, len(data))
+    assert ["no instructions for bf16" in message for message in caplog.messages] == ([] if capability else [True])
 
 
 def test_too_few_to_choose_from_end_the_run_before_it_begins(recipe, tmp_path):
