@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ganhub.errors import UserError
-from training.memory import keep_freed_memory
 from training.presets import PRESETS
+from training.processor import keep_freed_memory
 from training.recipe import Recipe, name_value
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def train(arguments: list[str]) -> None:
 
         options.recipe.check()
         restore(options.resume_from, options.run_dir)
+    keep_freed_memory()
     try:
         run(options.recipe, options.run_dir, options.resume or bool(options.resume_from), backup)
     except Interrupted as stop:
@@ -189,13 +190,16 @@ def convert(arguments: list[str]) -> None:
 def evaluate(arguments: list[str]) -> None:
     from training import evaluate as command
 
-    command.run(parse(command.Evaluate, "evaluate", arguments))
+    options = parse(command.Evaluate, "evaluate", arguments)
+    keep_freed_memory()
+    command.run(options)
 
 
 def extractor(arguments: list[str]) -> None:
     from training import extractors
 
     options = parse(extractors.Extractor, "extractor", arguments)
+    keep_freed_memory()
     metrics = extractors.run(options)
     name = "accuracy" if "accuracy" in metrics else "retrieval_accuracy"
     print(f"{options.out}: written; {name.replace('_', ' ')} {metrics[name]:.2%} on pictures that training never saw")
@@ -218,7 +222,9 @@ def animate(arguments: list[str]) -> None:
 def benchmark(arguments: list[str]) -> None:
     from training import benchmark as command
 
-    command.run(parse(command.Benchmark, "benchmark", arguments))
+    options = parse(command.Benchmark, "benchmark", arguments)
+    keep_freed_memory()
+    command.run(options)
 
 
 def modes(arguments: list[str]) -> None:
@@ -261,7 +267,6 @@ STOPPED = {  # what Ctrl-C leaves, where that isn't nothing
 def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "2")  # else it retries by itself for minutes
-    keep_freed_memory()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     name, *arguments = sys.argv[1:] or ["--help"]
     if name not in COMMANDS:

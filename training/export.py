@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +159,7 @@ def facts(
 def command(recipe: Recipe) -> str:
     """What to type to train this recipe again: the preset and what differs from it."""
     recipe, preset = portable(recipe), PRESETS.get(recipe.name, Recipe())
-    words = [f"python -m training train {recipe.name} --data {recipe.data} --run-dir runs/{recipe.name}"]
+    words = [f"python -m training train {recipe.name} --data {shlex.quote(recipe.data)} --run-dir runs/{recipe.name}"]
     for item in dataclasses.fields(recipe):
         value = getattr(recipe, item.name)
         if item.name not in ("name", "source", "data") and value != getattr(preset, item.name):
@@ -172,7 +173,7 @@ def option(name: str, value: Any) -> str:
     if isinstance(value, dict):
         value = name_value(value)
     values = value if isinstance(value, list | tuple) else [value]
-    return " ".join([f"--{name}", *map(str, values)])
+    return " ".join([f"--{name}", *(shlex.quote(str(item)) for item in values)])
 
 
 def minutes(log: list[dict[str, float]]) -> float:

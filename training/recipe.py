@@ -150,10 +150,11 @@ class Recipe:
     lr_decay: float = 0.0
     """Of the keras schedule."""
     later_kimg: float = 0.0
-    """From here on `later` holds and the learning rates' schedule begins again (warm restarts, arXiv:1608.03983); 0 is
-    never."""
+    """From here on `later` holds, and a linear or cosine schedule begins again, once (warm restarts, arXiv:1608.03983),
+    so lr_kimg must be the same; 0 is never."""
     later: dict[str, Any] = field(default_factory=dict)
-    """Fields with a new value then, such as augment_p=0.6: of those in training.checks.LATER."""
+    """Fields with a new value then, such as augment_p=0.6: of those in training.checks.LATER. A dictionary replaces
+    the old one as a whole."""
     clip_value: float = 0.0
     """Clip every number of both networks' gradients to +- this; 0 is off."""
     clip_norm: float = 0.0
@@ -255,7 +256,8 @@ class Recipe:
 
 def name_value(values: dict[str, Any]) -> list[str]:
     """A dictionary as the command line takes it: ["r1=0.1", "norm=none"]; values are JSON unless they are text."""
-    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
+    texts = (value if isinstance(value, str) else json.dumps(value, separators=(",", ":")) for value in values.values())
+    return [f"{key}={text}" for key, text in zip(values, texts)]
 
 
 def data_name(data: str) -> str:

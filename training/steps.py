@@ -24,12 +24,14 @@ Stats = dict[str, Tensor]
 class Game:
     """What both steps share: the recipe, the players, and where they play."""
 
-    whole: Recipe
-    """Of the run from its beginning to its end; `recipe` is how it holds in this iteration."""
+    run_recipe: Recipe
+    """Of the run from its beginning to its end."""
     state: TrainState
     accelerator: Accelerator
     seen: dict[str, Tensor] = field(default_factory=dict)
     """The last step's latents and logits, detached."""
+    recipe: Recipe = field(init=False)
+    """As it holds in this iteration."""
 
     def __post_init__(self) -> None:
         self.start_iteration()
@@ -37,7 +39,7 @@ class Game:
     def start_iteration(self) -> None:
         """Whatever follows the clock stays as it is now for all steps of an iteration."""
         kimg = self.state.clock.kimg
-        self.recipe = recipe = self.whole.at(kimg)
+        self.recipe = recipe = self.run_recipe.at(kimg)
         self.augment: Augmentation = augmenter(recipe.augment, self.state.memory.get("augment_p", recipe.augment_p))
         self.rate = lr_factor(recipe, self.state.clock)
         faded = min(kimg / recipe.instance_noise_kimg, 1.0) if recipe.instance_noise_kimg else 0.0

@@ -22,6 +22,7 @@ from training.data import Batches, ImageData, load_images
 from training.growing import blend, grown
 from training.objectives import OBJECTIVES
 from training.optimizers import make_optimizer
+from training.processor import knows_bf16
 from training.recipe import Recipe
 from training.runlog import RunLog
 from training.signals import Interrupted, StopSignal
@@ -158,15 +159,11 @@ def warn(recipe: Recipe, data: ImageData, found: int) -> None:
     if not grown(recipe, recipe.kimg):
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():
-        log.warning("this CPU has no instructions for bf16 and is many times slower in it; use --mixed-precision no")
+        log.warning("this CPU has no instructions for bf16 and is slower in it; use --mixed-precision no")
+    if recipe.later_kimg >= recipe.kimg:
+        log.warning("the run ends at %g kimg, before anything changes at later_kimg %g", recipe.kimg, recipe.later_kimg)
     if len(data) < recipe.batch_size:
         log.warning("%d pictures of %s are fewer than a batch of %d", len(data), recipe.data, recipe.batch_size)
-
-
-def knows_bf16() -> bool:
-    """Whether this CPU multiplies in bf16, on x86 or Arm; taken for granted where torch is too old to tell."""
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {"bf16": True}
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator, resume: bool = False) -> TrainState:
@@ -202,7 +199,7 @@ def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator, resum
 
 def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
     """One iteration, D's steps and then G's, as a function that returns detached scalars."""
-    recipe, state, accelerator, clock = game.recipe, game.state, game.accelerator, game.state.clock
+    recipe, state, accelerator, clock = game.run_recipe, game.state, game.accelerator, game.state.clock
     images_per_step = recipe.batch_size * accelerator.num_processes
 
     def step() -> Stats:

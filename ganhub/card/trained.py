@@ -18,7 +18,7 @@ def section(facts: Facts, recipe: dict[str, Any]) -> str:
         f"shown to the discriminator in {_duration(facts.minutes)} on {facts.hardware}{_used(facts)}; "
         f"{facts.versions}; seed {recipe['seed']}. Every setting is in `recipe.json`, the losses over time are in "
         f"`training_log.jsonl`. The published weights are the moving average of the generator.{_chosen(recipe)}"
-        f"{_later(recipe)}{_begun(recipe)}{_energy(facts)}"
+        f"{_later(facts, recipe)}{_begun(recipe)}{_energy(facts)}"
     )
 
 
@@ -34,16 +34,19 @@ def _chosen(recipe: dict[str, Any]) -> str:
     )
 
 
-def _later(recipe: dict[str, Any]) -> str:
-    if not recipe.get("later_kimg"):
+def _later(facts: Facts, recipe: dict[str, Any]) -> str:
+    begun = recipe.get("later_kimg", 0.0)
+    if not 0 < begun < facts.kimg:  # or the training ended before
         return ""
-    rates = "the learning rates began again" if recipe["lr_kimg"] else ""
-    changes = ", ".join(f"`{name}` became {_value(value)}" for name, value in recipe["later"].items())
-    return f"\n\nAfter {recipe['later_kimg']:,.3g} thousand images {', '.join(filter(None, [rates, changes]))}."
+    changes = ["the learning rates began again"] if recipe["lr_kimg"] else []
+    changes += [f"`{name}` became {_value(value)}" for name, value in recipe["later"].items()]
+    return f"\n\nAfter {begun:,g} thousand images {'; '.join(changes)}."
 
 
 def _value(value: Any) -> str:
-    return ", ".join(f"{key} {item:g}" for key, item in value.items()) if isinstance(value, dict) else f"{value:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item:g}" for key, item in value.items()) or "none"
+    return f"{value:g}"
 
 
 def _begun(recipe: dict[str, Any]) -> str:

@@ -161,15 +161,18 @@ def test_a_card_says_which_pictures_were_learnt_from(folder):
 
 
 def test_a_card_says_what_changed_in_the_run(folder):
-    rates = {"lr_schedule": "linear", "lr_kimg": 320.0}
+    rates = {"lr_schedule": "linear", "lr_kimg": 1000.0}
+    save_facts(dataclasses.replace(FACTS, kimg=1200.0), folder)
     later = {"augment_p": 0.6, "penalties": {"r1": 0.5, "r2": 0.5}}
     for recipe, said in (
         (Recipe(), None),
-        (Recipe(later_kimg=320.0, **rates), "After 320 thousand images the learning rates began again."),
+        (Recipe(later_kimg=1200.0, **rates), None),  # it ended there
+        (Recipe(later_kimg=1000.0, **rates), "After 1,000 thousand images the learning rates began again."),
         (Recipe(later_kimg=9.0, later={"g_lr": 1e-4}), "After 9 thousand images `g_lr` became 0.0001."),
+        (Recipe(later_kimg=9.5, later={"penalties": {}}), "After 9.5 thousand images `penalties` became none."),
         (
-            Recipe(later_kimg=320.0, later=later, **rates),
-            "the learning rates began again, `augment_p` became 0.6, `penalties` became r1 0.5, r2 0.5.",
+            Recipe(later_kimg=1000.0, later=later, **rates),
+            "the learning rates began again; `augment_p` became 0.6; `penalties` became r1 0.5, r2 0.5.",
         ),
     ):
         recipe.save(folder / "recipe.json")

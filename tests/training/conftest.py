@@ -29,7 +29,8 @@ def shrink(recipe: Recipe, data: str, **changes) -> Recipe:
     if recipe.data.startswith("toy:"):
         values |= {"data": recipe.data, "resolution": 1}
     if recipe.later_kimg:
-        values |= {"later_kimg": 0.02, "lr_kimg": 0.02}
+        half = 0.02 * recipe.d_steps
+        values |= {"later_kimg": half} | ({"lr_kimg": half} if recipe.lr_kimg else {})
     steps = {"kimg": 0.04 * recipe.d_steps, "log_kimg": 0.008, "sample_kimg": 0.02, "save_kimg": 0.02}
     return dataclasses.replace(recipe, **{**networks, **values, **steps, **changes})
 

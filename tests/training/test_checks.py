@@ -74,7 +74,7 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ({"objective": "relativistic", "d_batches": "alternating"}, "their batches can't alternate"),
         ({"augment_target": 0.6}, "need something to apply; name it with --augment"),
         ({"augment": ("color",), "augment_target": 0.6}, "starts at its end; use --augment-p 0"),
-        ({"penalty_every": 4}, "set --penalties too"),
+        ({"penalty_every": 4}, "set penalties too"),
         ({"clip_weights": 0.1, "discriminator": {"spectral_norm": True}}, "leave one of them out"),
         ({"label_flip": 0.5}, "it must be below 0.5"),
         (
@@ -93,11 +93,11 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0, "later_kimg": 8.0},
-            "kimg 10: .* after lr_kimg 9 and begin again at later_kimg 8.* --lr-kimg 5 --later-kimg 5",
+            "kimg 10: .* must be equal, at least half of it, got 9 and 8; add --lr-kimg 5.0 --later-kimg 5.0, or",
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 4.0, "kimg": 10.0, "later_kimg": 4.0},
-            "kimg 10: .* begin again at later_kimg 4, once; add --lr-kimg 5 --later-kimg 5",
+            "kimg 10: .*at least half of it, got 4 and 4; add --lr-kimg 5.0 --later-kimg 5.0, or .* --later-kimg 0",
         ),
         (
             {"later": {"augment_p": 0.5}, "augment": ("color",)},
@@ -107,6 +107,17 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ({"later_kimg": 5.0, "later": {"width": 3}}, "later has no 'width'; known: g_lr, d_lr, .*augment_p"),
         ({"later_kimg": 5.0, "later": {"penalty_every": 0}}, "later: penalty_every must be above 0"),
         ({"later_kimg": 5.0, "later": {"g_lr": "high"}}, "later: g_lr must be a number, got 'high'"),
+        ({"later_kimg": 5.0, "later": {"penalties": {"r1": 1.0}}}, "later: penalties .*use --discriminator norm=none"),
+        (
+            {
+                **PENALTY,
+                "discriminator": {"norm": "none"},
+                "penalty_every": 4,
+                "later_kimg": 5.0,
+                "later": {"penalties": {}},
+            },
+            "later: penalty_every makes a penalty lazy that is not there; set penalties too, or penalty_every to 1",
+        ),
         (
             {
                 "augment": ("color",),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -136,8 +137,10 @@ def test_the_command_in_a_card_gives_the_recipe_again(tmp_path):
         penalties={"r1": 0.1},
         discriminator={"width": 8, "norm": "none"},
         betas=(0.0, 0.9),
+        later_kimg=6.0,
+        later={"augment_p": 0.6, "penalties": {"r1": 0.5, "r2": 0.5}},
     )
-    words = re.split(r"\s+", command(recipe))
+    words = shlex.split(command(recipe))
     assert words[:5] == ["python", "-m", "training", "train", "frogs"]
     parsed = parse(Train, "train frogs", words[5:], default=Train(PRESETS["frogs"], tmp_path))
     assert parsed.recipe == recipe

@@ -54,6 +54,8 @@ def test_further_arguments_and_betas():
         (RESTARTED, Clock(images=100_000), 1.0),
         (RESTARTED, Clock(images=125_000), 0.75),
         (RESTARTED, Clock(images=200_000), 0.0),
+        ({**RESTARTED, "lr_schedule": "cosine"}, Clock(images=150_000), 0.5),
+        ({"lr_schedule": "keras", "lr_decay": 0.1, "later_kimg": 1.0}, Clock(images=2000, steps=10), 0.5),
     ],
 )
 def test_learning_rates_follow_the_clock(changes, clock, factor):

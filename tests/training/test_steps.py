@@ -6,6 +6,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from tests.training.game import batches, play, real_images, watch, weights
+from training.checks import LATER
 from training.steps import Critic, d_step, g_step
 from training.trainer import make_step, means
 
@@ -75,15 +76,34 @@ def test_rates_follow_their_schedule_and_are_equal_for_both_players():
 
 
 def test_what_is_said_for_later_holds_from_then_on():
-    later = {"penalties": {"r2": 0.5}, "penalty_every": 1, "g_lr": 1e-2, "augment_p": 0.0}
+    later = {
+        "penalties": {"r2": 0.5},
+        "penalty_every": 1,
+        "pull_away": 0.1,
+        "augment_p": 0.0,
+        "g_lr": 1e-2,
+        "d_lr": 2e-2,
+    }
     game = play(penalties={"r1": 1.0}, penalty_every=2, augment=("color",), g_lr=1e-3, later_kimg=0.012, later=later)
     step, real = make_step(game, batches(game)), real_images(game)
     seen = []
     for _ in range(5):
-        stats = step()
-        rate = game.state.g_optimizer.param_groups[0]["lr"]
-        seen.append(({"r1", "r2"} & stats.keys(), rate, torch.equal(game.view(real), real)))
-    assert seen == [({"r1"}, 1e-3, False), (set(), 1e-3, False), ({"r1"}, 1e-3, False)] + 2 * [({"r2"}, 1e-2, True)]
+        terms = {"r1", "r2", "pull_away"} & step().keys()
+        rates = [optimizer.param_groups[0]["lr"] for optimizer in game.state.optimizers().values()]
+        seen.append((terms, rates, torch.equal(game.view(real), real)))
+    before, after = [1e-3, 2e-4], [1e-2, 2e-2]
+    assert seen[:3] == [({"r1"}, before, False), (set(), before, False), ({"r1"}, before, False)]
+    assert seen[3:] == 2 * [({"r2", "pull_away"}, after, True)]
+    assert {*later, "objective_args"} == set(LATER)
+
+
+def test_the_objective_takes_its_later_arguments():
+    game = play(objective="margin", later_kimg=0.004, later={"objective_args": {"down": 0.7}})
+    step, seen = make_step(game, batches(game)), []
+    for _ in range(2):
+        step()
+        seen.append(game.arguments["down"])
+    assert seen == [0.5, 0.7]
 
 
 def test_networks_grow_with_the_clock():

@@ -119,9 +119,17 @@ def test_a_run_learns_from_typical_pictures_only(conditional, recipe, tmp_path, 
     assert caplog.messages == ["learning from the 18 most typical of 24 pictures; --typical 1 takes all"]
 
 
+@pytest.mark.parametrize("kimg, warned", [(10.0, True), (10.5, False)])
+def test_a_run_that_ends_before_a_change_warns(kimg, warned, recipe, caplog):
+    data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
+    trainer.warn(dataclasses.replace(recipe, kimg=kimg, later_kimg=10.0, later={"g_lr": 1e-4}), data, len(data))
+    expected = ["the run ends at 10 kimg, before anything changes at later_kimg 10"] if warned else []
+    assert caplog.messages == expected
+
+
 @pytest.mark.parametrize("capability", [None, "avx512_bf16", "amx_bf16", "bf16"])
 def test_a_cpu_without_bf16_warns(capability, recipe, caplog, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, capability: True})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, capability: True}, raising=False)
     data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
     for precision in ("no", "bf16"):
         trainer.warn(dataclasses.replace(recipe, mixed_precision=precision), data, len(data))

@@ -4,13 +4,15 @@ import sys
 
 import pytest
 
+from training.processor import knows_bf16
+
 PAGE_FAULTS = """
 import resource
 import sys
 
 import torch
 
-from training.memory import keep_freed_memory
+from training.processor import keep_freed_memory
 
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
@@ -38,9 +40,16 @@ def test_memory_freed_by_a_step_serves_the_next() -> None:
     assert page_faults("kept") < page_faults("as it is") / 10
 
 
+def test_bf16_is_taken_for_granted_by_a_torch_that_cant_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert knows_bf16()
+
+
 def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from training import memory
+    from training import processor
 
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: pytest.fail("asked for the C library"))
-    assert not memory.keep_freed_memory()
+    monkeypatch.setattr(processor.ctypes, "CDLL", lambda name: pytest.fail("asked for the C library"))
+    assert not processor.keep_freed_memory()
