@@ -50,7 +50,8 @@ class Evaluate:
     extractor: str = ""
     """What makes features: a name or folder, inception:FILE, or none; by default the digit classifier, for digits."""
     samples: int = 10_000
-    """Pictures to generate; conditional models cycle through their classes."""
+    """Pictures to generate; of a conditional model's classes as often as the reference has them, or else equally
+    often."""
     seed: int = 0
     """Sample i is drawn from seed + i; also the seed of every random choice of the metrics."""
     compare: tuple[Path, ...] = ()
@@ -93,6 +94,8 @@ def run(options: Evaluate) -> dict[str, Any]:
     lens = open_lens(options.extractor, recipe.channels, names, options.device)
     pictures = gather(pipe, train, real, options)
     used = protocol(options, pictures, lens, split)
+    if pipe.num_classes:
+        used["class_mix"] = "as in the reference" if labelled_alike(pipe, real) else "equal"
     compared = {folder.resolve().name: read_kid(folder, used) for folder in options.compare}
     measured, nearest = measure(pictures, pipe.class_names, lens, options.seed, options.device)
     if trained_digest(options.folder) not in ("", train.digest):
@@ -161,19 +164,37 @@ def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: 
     from training.measures import Pictures
 
     pipe.generator.to(options.device)
-    generated, labels = generate(pipe, options)
+    # neighbours in a data set are often of one class, and some metrics take the first so many
+    order, other = (
+        torch.randperm(len(data), generator=torch.Generator().manual_seed(options.seed)) for data in (real, train)
+    )
+    generated, labels = generate(pipe, options, asked_classes(pipe, real.pick(order)))
     if generated.shape[1:] != real.images.shape[1:]:
         sizes = f"{tuple(generated.shape[1:])}, its recipe says {tuple(real.images.shape[1:])}"
         raise UserError(f"{options.folder}: the generator draws {sizes}; export the run again")
-    # neighbours in a data set are often of one class, and some metrics take the first so many
-    shuffled, seen = (
-        data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(options.seed))]
-        for data in (real, train)
-    )
+    shuffled, seen = real.images[order], train.images[other]
     return Pictures(generated, labels, shuffled, seen, share_trained_on=round(share_seen(shuffled, seen), 4))
 
 
-def generate(pipe: "GANPipeline", options: Evaluate, chunk: int = 2048) -> "tuple[Tensor, Tensor | None]":
+def asked_classes(pipe: "GANPipeline", real: "ImageData") -> list[int]:
+    """What to ask a conditional model for, over and over: the classes of the real pictures, or each of its own once.
+
+    Other proportions of classes than the reference's would count as other pictures, whatever is drawn.
+    """
+    if labelled_alike(pipe, real):
+        assert real.labels is not None
+        return [pipe.class_names.index(real.class_names[label]) for label in real.labels.tolist()]
+    return list(range(pipe.num_classes))
+
+
+def labelled_alike(pipe: "GANPipeline", real: "ImageData") -> bool:
+    """The real pictures have labels, of just the classes that the model knows."""
+    return real.labels is not None and bool(pipe.num_classes) and {*pipe.class_names} == {*real.class_names}
+
+
+def generate(
+    pipe: "GANPipeline", options: Evaluate, asked: list[int], chunk: int = 2048
+) -> "tuple[Tensor, Tensor | None]":
     """uint8 samples (N, C, R, R) and the class of each, None when unconditional."""
     import torch
     from tqdm import tqdm
@@ -181,7 +202,7 @@ def generate(pipe: "GANPipeline", options: Evaluate, chunk: int = 2048) -> "tupl
     images, labels = [], []
     for start in tqdm(range(0, options.samples, chunk), "generating", leave=False):
         numbers = range(start, min(start + chunk, options.samples))
-        classes = [i % pipe.num_classes for i in numbers] if pipe.num_classes else None
+        classes = [asked[i % len(asked)] for i in numbers] if asked else None
         seeds = [options.seed + i for i in numbers]
         out = pipe(labels=classes, seed=seeds, truncation=options.truncation, output_type="pt")
         assert isinstance(out.images, torch.Tensor)
@@ -241,6 +262,7 @@ def read_kid(folder: Path, used: dict[str, Any]) -> dict[str, float]:
 def comparable(protocol: dict[str, Any]) -> dict[str, Any]:
     """What two models must have in common; the exact share of known pictures depends on what each was trained on."""
     same = {key: protocol[key] for key in ("extractor_sha256", "samples", "truncation")}
+    same |= {"class_mix": protocol.get("class_mix", "as in the reference")}  # an unconditional model is free to have it
     return same | {"reference": {key: protocol["reference"][key] for key in ("data", "split", "count", "trained_on")}}
 
 
@@ -271,6 +293,7 @@ def table(metrics: dict[str, Any]) -> str:
     lines = [
         f"{used['samples']:,} samples (seed {used['seed']}, truncation {used['truncation']:g}) against "
         f"{reference['count']:,} of {reference['data']}, split {reference['split']}, {seen}",
+        *([f"mix of classes asked for: {used['class_mix']}"] if "class_mix" in used else []),
         f"features: {used['extractor']}",
     ]
     for name, (label, form, better) in METRICS.items():

@@ -39,8 +39,8 @@ def _protocol(protocol: dict[str, Any]) -> str:
     return (
         f"Protocol: {protocol['samples']:,} samples (seed {protocol['seed']}, truncation {protocol['truncation']:g}) "
         f"against {reference['count']:,} pictures of {reference['data']}, split {reference['split']}, "
-        f"{_seen(reference)}. Features: {protocol['extractor']}. Such numbers compare models that were measured alike; "
-        "never set them beside published FIDs."
+        f"{_seen(reference)}{_mix(protocol)}. Features: {protocol['extractor']}. Such numbers compare models that were "
+        "measured alike; never set them beside published FIDs."
     )
 
 
@@ -49,6 +49,10 @@ def _seen(reference: dict[str, Any]) -> str:
         return "which training never saw"
     share = reference.get("share_trained_on", 1.0)  # older measurements don't say
     return "which training saw" if share == 1 else f"of which training saw {percent(share)}"
+
+
+def _mix(protocol: dict[str, Any]) -> str:
+    return f"; mix of classes: {protocol['class_mix']}" if "class_mix" in protocol else ""
 
 
 def _memorisation(metrics: dict[str, Any], facts: Facts, strip: bool) -> list[str]:

@@ -148,6 +148,16 @@ def test_a_card_says_what_training_saw_of_the_reference(reference, said, folder)
     assert said in " ".join((folder / "README.md").read_text().split())
 
 
+def test_a_card_says_which_classes_were_asked_for(folder):
+    for mix, said in (
+        ({}, "training never saw. Features"),
+        ({"class_mix": "equal"}, "; mix of classes: equal. Features"),
+    ):
+        (folder / "metrics.json").write_text(json.dumps({**MEASURED, "protocol": PROTOCOL | mix}))
+        write_card(folder)
+        assert said in " ".join((folder / "README.md").read_text().split())
+
+
 def test_a_card_says_which_pictures_were_learnt_from(folder):
     for recipe, said in (
         (Recipe(), None),

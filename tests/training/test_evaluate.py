@@ -110,8 +110,9 @@ def test_the_same_seed_gives_the_same_numbers(measured, folders):
     assert evaluate.run(options(folders)) == measured
 
 
-def test_copies_of_the_training_set_are_found(folders, tmp_path):
-    """The data set is what seeds 0 to 149 draw: then the samples are its very pictures."""
+def test_copies_of_the_training_set_are_found(folders, tmp_path, monkeypatch):
+    """The data set is what seeds 0 to 149 draw, classes in turn: then the samples are its very pictures."""
+    monkeypatch.setattr(evaluate, "asked_classes", lambda pipe, real: [0, 1, 2])
     draw(tiny_pipeline(), tmp_path / "data" / "train.parquet", 150, 0)
     shutil.copy(folders / "data" / "test.parquet", tmp_path / "data")
     found = evaluate.run(options(folders, data=str(tmp_path / "data")))["memorisation"]
@@ -159,6 +160,37 @@ def test_pictures_that_a_recipe_left_out_were_not_trained_on(folders, tmp_path, 
     assert train.labels.bincount().tolist() == [48, 48, 48]  # of each class
     with pytest.raises(UserError, match="what the recipe learns from: 12 pictures, too few"):
         evaluate.read(options(folders, split="train"), dataclasses.replace(recipe, typical=0.05))
+
+
+@pytest.mark.parametrize(
+    "labels, names, asked, mix",
+    [
+        ([2, 0, 2, 2], ("zero", "one", "two"), [2, 0, 2, 2], "as in the reference"),
+        ([2, 0, 2, 2], ("two", "one", "zero"), [0, 2, 0, 0], "as in the reference"),  # by name, not by number
+        ([1, 0, 1, 1], ("zero", "one"), [0, 1, 2], "equal"),
+        (None, (), [0, 1, 2], "equal"),
+    ],
+)
+def test_classes_are_asked_for_as_often_as_the_reference_has_them(labels, names, asked, mix):
+    pictures = torch.zeros(4, 1, 16, 16, dtype=torch.uint8)
+    real = ImageData(pictures, None if labels is None else torch.tensor(labels), names, "")
+    pipe = tiny_pipeline()
+    assert evaluate.asked_classes(pipe, real) == asked
+    assert evaluate.labelled_alike(pipe, real) == (mix != "equal")
+    assert evaluate.asked_classes(tiny_pipeline(0), real) == []
+
+
+def test_the_mix_of_classes_is_that_of_the_reference(folders, tmp_path):
+    """Other proportions would count as other pictures, whatever is drawn."""
+    data = datasets.Dataset.from_parquet(str(folders / "data" / "test.parquet"))
+    labels = torch.tensor(data["label"])
+    few_ones = torch.cat([(labels != 1).nonzero()[:70], (labels == 1).nonzero()[:10]]).flatten().tolist()
+    (tmp_path / "kept").mkdir()
+    data.select(few_ones).to_parquet(tmp_path / "kept" / "train.parquet")
+    found = evaluate.run(options(folders, reference=str(tmp_path / "kept"), samples=160))
+    assert found["protocol"]["class_mix"] == "as in the reference" and "classes asked for: as in" in table(found)
+    assert found["kid"] == pytest.approx(0, abs=4 * found["kid_stderr"])
+    assert found["class_counts"]["one"] < 40
 
 
 def test_another_reference(folders, tmp_path):
@@ -262,7 +294,7 @@ def test_other_models_are_compared_under_the_same_protocol_only(measured, folder
     for reference in (used["reference"], older):
         file.write_text(json.dumps({**measured, "protocol": {**used, "reference": reference}}))
         assert evaluate.read_kid(tmp_path, used) == {name: measured[name] for name in ("kid", "kid_stderr")}
-    for change in ({"samples": 99}, {"reference": {**older, "count": 99}}):
+    for change in ({"samples": 99}, {"class_mix": "equal"}, {"reference": {**older, "count": 99}}):
         file.write_text(json.dumps({**measured, "protocol": {**used, **change}}))
         with pytest.raises(UserError, match=f"measured with another {next(iter(change))}"):
             evaluate.read_kid(tmp_path, used)
