@@ -146,6 +146,14 @@ def test_the_command_in_a_card_gives_the_recipe_again(tmp_path):
     assert parsed.recipe == recipe
 
 
+def test_a_command_can_leave_out_the_second_half_of_a_preset(tmp_path):
+    from training.__main__ import Train, parse
+
+    recipe = dataclasses.replace(PRESETS["simpsons"], data="user/cats", kimg=9.0, lr_kimg=9.0, later_kimg=0.0, later={})
+    words = shlex.split(command(recipe))
+    assert parse(Train, "train simpsons", words[5:], default=Train(PRESETS["simpsons"], tmp_path)).recipe == recipe
+
+
 def test_a_folder_is_known_for_one_from_elsewhere(picture_folder, tmp_path, monkeypatch):
     from tests.training.conftest import shrink
 

@@ -45,6 +45,9 @@ simpsons = replace(
     classes=("bart", "homer", "lisa", "marge"),
     conditional=True,
     augment=("color", "translation", "cutout"),
+    later_kimg=320.0,
+    later={"augment_p": 0.6, "penalties": {"r1": 0.5, "r2": 0.5}, "penalty_every": 16},
+    kimg=640.0,
 )
 
 frogs = replace(
