@@ -38,11 +38,12 @@ def about_rates(recipe: Recipe) -> Iterator[str]:
         yield f"lr_schedule {recipe.lr_schedule} with lr_kimg {recipe.lr_kimg:g}: {advice}"
     elif recipe.lr_kimg and 0 < recipe.later_kimg < recipe.kimg:
         half = recipe.kimg / 2
+        halves = str(half).removesuffix(".0")
         if recipe.later_kimg != recipe.lr_kimg or recipe.lr_kimg < half:
             yield (
-                f"kimg {recipe.kimg:g}: the rates fall to 0 twice, so lr_kimg and later_kimg must be equal, at least "
-                f"half of it, got {recipe.lr_kimg:g} and {recipe.later_kimg:g}; add --lr-kimg {half} "
-                f"--later-kimg {half}, or leave the second half out with --later-kimg 0 --later"
+                f"kimg {recipe.kimg:g}: the rates fall to 0 twice, so lr_kimg and later_kimg must be equal and "
+                f"at least half of it, got {recipe.lr_kimg:g} and {recipe.later_kimg:g}; add --lr-kimg {halves} "
+                f"--later-kimg {halves}, or leave the second half out with --later-kimg 0 --later"
             )
     elif recipe.lr_kimg and recipe.kimg > recipe.lr_kimg:
         yield (

@@ -50,8 +50,8 @@ class Evaluate:
     extractor: str = ""
     """What makes features: a name or folder, inception:FILE, or none; by default the digit classifier, for digits."""
     samples: int = 10_000
-    """Pictures to generate; of a conditional model's classes as often as the reference has them, or else equally
-    often."""
+    """Pictures to generate; of a conditional model's classes about as often as the reference has them, or equally
+    often where it doesn't say."""
     seed: int = 0
     """Sample i is drawn from seed + i; also the seed of every random choice of the metrics."""
     compare: tuple[Path, ...] = ()
@@ -165,15 +165,16 @@ def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: 
 
     pipe.generator.to(options.device)
     # neighbours in a data set are often of one class, and some metrics take the first so many
-    order, other = (
-        torch.randperm(len(data), generator=torch.Generator().manual_seed(options.seed)) for data in (real, train)
+    real, train = (
+        data.pick(torch.randperm(len(data), generator=torch.Generator().manual_seed(options.seed)))
+        for data in (real, train)
     )
-    generated, labels = generate(pipe, options, asked_classes(pipe, real.pick(order)))
+    generated, labels = generate(pipe, options, asked_classes(pipe, real))
     if generated.shape[1:] != real.images.shape[1:]:
         sizes = f"{tuple(generated.shape[1:])}, its recipe says {tuple(real.images.shape[1:])}"
         raise UserError(f"{options.folder}: the generator draws {sizes}; export the run again")
-    shuffled, seen = real.images[order], train.images[other]
-    return Pictures(generated, labels, shuffled, seen, share_trained_on=round(share_seen(shuffled, seen), 4))
+    share = round(share_seen(real.images, train.images), 4)
+    return Pictures(generated, labels, real.images, train.images, share_trained_on=share)
 
 
 def asked_classes(pipe: "GANPipeline", real: "ImageData") -> list[int]:
@@ -247,7 +248,7 @@ def read_kid(folder: Path, used: dict[str, Any]) -> dict[str, float]:
     file = folder / "metrics.json"
     try:
         metrics = read_object(file)
-        theirs, ours = comparable(metrics["protocol"]), comparable(used)
+        theirs, ours = comparable(metrics["protocol"], "conditional_accuracy" in metrics), comparable(used)
         if different := [key for key in ours if theirs[key] != ours[key]]:
             raise UserError(
                 f"{file}: measured with another {different[0]}; evaluate it like this model to compare them"
@@ -259,10 +260,14 @@ def read_kid(folder: Path, used: dict[str, Any]) -> dict[str, float]:
         ) from error
 
 
-def comparable(protocol: dict[str, Any]) -> dict[str, Any]:
-    """What two models must have in common; the exact share of known pictures depends on what each was trained on."""
+def comparable(protocol: dict[str, Any], conditional: bool = False) -> dict[str, Any]:
+    """What two models must have in common; the exact share of known pictures depends on what each was trained on.
+
+    Args:
+        conditional: older measurements don't say their mix of classes; that of conditional models was equal.
+    """
     same = {key: protocol[key] for key in ("extractor_sha256", "samples", "truncation")}
-    same |= {"class_mix": protocol.get("class_mix", "as in the reference")}  # an unconditional model is free to have it
+    same |= {"class_mix": protocol.get("class_mix", "equal" if conditional else "as in the reference")}
     return same | {"reference": {key: protocol["reference"][key] for key in ("data", "split", "count", "trained_on")}}
 
 

@@ -37,9 +37,10 @@ def _error(metrics: dict[str, Any], name: str) -> str:
 def _protocol(protocol: dict[str, Any]) -> str:
     reference = protocol["reference"]
     return (
-        f"Protocol: {protocol['samples']:,} samples (seed {protocol['seed']}, truncation {protocol['truncation']:g}) "
+        f"Protocol: {protocol['samples']:,} samples (seed {protocol['seed']}, truncation {protocol['truncation']:g}"
+        f"{_mix(protocol)}) "
         f"against {reference['count']:,} pictures of {reference['data']}, split {reference['split']}, "
-        f"{_seen(reference)}{_mix(protocol)}. Features: {protocol['extractor']}. Such numbers compare models that were "
+        f"{_seen(reference)}. Features: {protocol['extractor']}. Such numbers compare models that were "
         "measured alike; never set them beside published FIDs."
     )
 
@@ -52,7 +53,8 @@ def _seen(reference: dict[str, Any]) -> str:
 
 
 def _mix(protocol: dict[str, Any]) -> str:
-    return f"; mix of classes: {protocol['class_mix']}" if "class_mix" in protocol else ""
+    """Only of conditional models, since 2026-11-27."""
+    return f", mix of classes {protocol['class_mix']}" if "class_mix" in protocol else ""
 
 
 def _memorisation(metrics: dict[str, Any], facts: Facts, strip: bool) -> list[str]:

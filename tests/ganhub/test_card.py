@@ -150,8 +150,8 @@ def test_a_card_says_what_training_saw_of_the_reference(reference, said, folder)
 
 def test_a_card_says_which_classes_were_asked_for(folder):
     for mix, said in (
-        ({}, "training never saw. Features"),
-        ({"class_mix": "equal"}, "; mix of classes: equal. Features"),
+        ({}, "truncation 1) against"),
+        ({"class_mix": "equal"}, "truncation 1, mix of classes equal) against"),
     ):
         (folder / "metrics.json").write_text(json.dumps({**MEASURED, "protocol": PROTOCOL | mix}))
         write_card(folder)

@@ -93,11 +93,11 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0, "later_kimg": 8.0},
-            "kimg 10: .* must be equal, at least half of it, got 9 and 8; add --lr-kimg 5.0 --later-kimg 5.0, or",
+            "kimg 10: .* must be equal and at least half of it, got 9 and 8; add --lr-kimg 5 --later-kimg 5, or",
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 4.0, "kimg": 10.0, "later_kimg": 4.0},
-            "kimg 10: .*at least half of it, got 4 and 4; add --lr-kimg 5.0 --later-kimg 5.0, or .* --later-kimg 0",
+            "kimg 10: .*at least half of it, got 4 and 4; add --lr-kimg 5 --later-kimg 5, or .* --later-kimg 0",
         ),
         (
             {"later": {"augment_p": 0.5}, "augment": ("color",)},

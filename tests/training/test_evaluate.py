@@ -180,7 +180,7 @@ def test_classes_are_asked_for_as_often_as_the_reference_has_them(labels, names,
     assert evaluate.asked_classes(tiny_pipeline(0), real) == []
 
 
-def test_the_mix_of_classes_is_that_of_the_reference(folders, tmp_path):
+def test_the_mix_of_classes_is_that_of_the_reference(folders, tmp_path, monkeypatch):
     """Other proportions would count as other pictures, whatever is drawn."""
     data = datasets.Dataset.from_parquet(str(folders / "data" / "test.parquet"))
     labels = torch.tensor(data["label"])
@@ -191,6 +191,9 @@ def test_the_mix_of_classes_is_that_of_the_reference(folders, tmp_path):
     assert found["protocol"]["class_mix"] == "as in the reference" and "classes asked for: as in" in table(found)
     assert found["kid"] == pytest.approx(0, abs=4 * found["kid_stderr"])
     assert found["class_counts"]["one"] < 40
+    monkeypatch.setattr(evaluate, "asked_classes", lambda pipe, real: [0, 1, 2])
+    equal = evaluate.run(options(folders, reference=str(tmp_path / "kept"), samples=160))
+    assert equal["kid"] > found["kid"] + 2 * found["kid_stderr"]
 
 
 def test_another_reference(folders, tmp_path):
@@ -298,6 +301,14 @@ def test_other_models_are_compared_under_the_same_protocol_only(measured, folder
         file.write_text(json.dumps({**measured, "protocol": {**used, **change}}))
         with pytest.raises(UserError, match=f"measured with another {next(iter(change))}"):
             evaluate.read_kid(tmp_path, used)
+    earlier = {key: value for key, value in used.items() if key != "class_mix"}  # then it was equal
+    file.write_text(json.dumps({**measured, "protocol": earlier}))
+    with pytest.raises(UserError, match="measured with another class_mix"):
+        evaluate.read_kid(tmp_path, used)
+    assert evaluate.read_kid(tmp_path, {**used, "class_mix": "equal"})["kid"] == measured["kid"]
+    unconditional = {key: value for key, value in measured.items() if key != "conditional_accuracy"}
+    file.write_text(json.dumps({**unconditional, "protocol": earlier}))
+    assert evaluate.read_kid(tmp_path, used)["kid"] == measured["kid"]
     file.write_text("{")
     with pytest.raises(UserError, match="not valid JSON"):
         evaluate.read_kid(tmp_path, used)
