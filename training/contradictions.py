@@ -41,20 +41,20 @@ def about_rates(recipe: Recipe) -> Iterator[str]:
         halves = str(half).removesuffix(".0")
         if recipe.later_kimg != recipe.lr_kimg or recipe.lr_kimg < half:
             yield (
-                f"kimg {recipe.kimg:g}: the rates fall to 0 twice, so lr_kimg and later_kimg must be equal and "
-                f"at least half of it, got {recipe.lr_kimg:g} and {recipe.later_kimg:g}; add --lr-kimg {halves} "
-                f"--later-kimg {halves}, or leave the second half out with --later-kimg 0 --later"
+                f"kimg {recipe.kimg:g}: the rates fall to 0 twice, so lr_kimg and later_kimg must be equal and at "
+                f"least half of kimg, got {recipe.lr_kimg:g} and {recipe.later_kimg:g}; use --lr-kimg {halves} "
+                f"--later-kimg {halves}, or let them fall once with --lr-kimg {recipe.kimg:g} --later-kimg 0 --later"
             )
     elif recipe.lr_kimg and recipe.kimg > recipe.lr_kimg:
         yield (
             f"kimg {recipe.kimg:g}: the rates reach 0 at lr_kimg {recipe.lr_kimg:g}, and nothing is learnt after that; "
-            f"for a longer run add --lr-kimg {recipe.kimg:g}"
+            f"end there with --kimg {recipe.lr_kimg:g}, or for a longer run use --lr-kimg {recipe.kimg:g}"
         )
     if (recipe.lr_schedule == "keras") != bool(recipe.lr_decay):
         advice = NO_LR_DECAY if recipe.lr_decay else LR_DECAY
         yield f"lr_schedule {recipe.lr_schedule} with lr_decay {recipe.lr_decay:g}: {advice}"
     if recipe.later and not recipe.later_kimg:
-        yield "later says what changes, and later_kimg when; set both"
+        yield "later says what changes, and later_kimg when; set both, or neither with --later-kimg 0 --later"
     if recipe.later_kimg and not recipe.later and not recipe.lr_kimg:
         yield "later_kimg: nothing changes then; say what with --later, such as --later augment_p=0.5"
 

@@ -153,8 +153,8 @@ class Recipe:
     """From here on `later` holds, and a linear or cosine schedule begins again, once (warm restarts, arXiv:1608.03983),
     so lr_kimg must be the same; 0 is never."""
     later: dict[str, Any] = field(default_factory=dict)
-    """Fields with a new value then, such as augment_p=0.6: of those in training.checks.LATER. A dictionary replaces
-    the old one as a whole."""
+    """Fields with a new value then, such as augment_p=0.6: of those in training.checks.LATER. Whoever sets it
+    replaces all of it, and a dictionary in it all of the old one: penalties={"r1":0.5}, in quotes for a shell."""
     clip_value: float = 0.0
     """Clip every number of both networks' gradients to +- this; 0 is off."""
     clip_norm: float = 0.0

@@ -161,7 +161,9 @@ def warn(recipe: Recipe, data: ImageData, found: int) -> None:
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():
         log.warning("this CPU has no instructions for bf16 and is slower in it; use --mixed-precision no")
     if recipe.later_kimg >= recipe.kimg:
-        log.warning("the run ends at %g kimg, before anything changes at later_kimg %g", recipe.kimg, recipe.later_kimg)
+        log.warning(
+            "the run ends at %g kimg, without what the recipe has for later_kimg %g", recipe.kimg, recipe.later_kimg
+        )
     if len(data) < recipe.batch_size:
         log.warning("%d pictures of %s are fewer than a batch of %d", len(data), recipe.data, recipe.batch_size)
 

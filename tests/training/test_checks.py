@@ -89,15 +89,15 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ({"lr_schedule": "cosine"}, "lr_schedule cosine with lr_kimg 0: .*--lr-kimg 500"),
         (
             {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0},
-            "kimg 10: the rates reach 0 at lr_kimg 9, .* add --lr-kimg 10",
+            "kimg 10: the rates reach 0 at lr_kimg 9, .* with --kimg 9, or for a longer run use --lr-kimg 10",
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0, "later_kimg": 8.0},
-            "kimg 10: .* must be equal and at least half of it, got 9 and 8; add --lr-kimg 5 --later-kimg 5, or",
+            "kimg 10: .* .* at least half of kimg, got 9 and 8; use --lr-kimg 5 --later-kimg 5, or",
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 4.0, "kimg": 10.0, "later_kimg": 4.0},
-            "kimg 10: .*at least half of it, got 4 and 4; add --lr-kimg 5 --later-kimg 5, or .* --later-kimg 0",
+            "kimg 10: .*at least half of kimg, got 4 and 4; use --lr-kimg 5 --later-kimg 5, .* 10 --later-kimg 0",
         ),
         (
             {"later": {"augment_p": 0.5}, "augment": ("color",)},

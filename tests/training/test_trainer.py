@@ -123,7 +123,7 @@ def test_a_run_learns_from_typical_pictures_only(conditional, recipe, tmp_path, 
 def test_a_run_that_ends_before_a_change_warns(kimg, warned, recipe, caplog):
     data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
     trainer.warn(dataclasses.replace(recipe, kimg=kimg, later_kimg=10.0, later={"g_lr": 1e-4}), data, len(data))
-    expected = ["the run ends at 10 kimg, before anything changes at later_kimg 10"] if warned else []
+    expected = ["the run ends at 10 kimg, without what the recipe has for later_kimg 10"] if warned else []
     assert caplog.messages == expected
 
 
