@@ -217,6 +217,7 @@ class GANPipeline(DiffusionPipeline):
 
     def _count(self, num_images: int | None, labels: Any, seed: Any, latents: Tensor | None) -> int:
         lists = {"latents": latents, "seed": seed, "labels": labels}
+        lists = {name: value for name, value in lists.items() if not isinstance(value, str)}  # refused elsewhere
         lengths = {name: len(value) for name, value in lists.items() if hasattr(value, "__len__")}
         count = next(iter(lengths.values()), 8) if num_images is None else num_images
         if not _is_int(count) or not 1 <= count <= MAX_IMAGES:
@@ -244,7 +245,9 @@ class GANPipeline(DiffusionPipeline):
             return [i % self.num_classes for i in range(count)]
         classes = [labels] * count if _is_int(labels) else labels
         if isinstance(classes, str) or not hasattr(classes, "__iter__"):
-            raise UserError(f"labels must be a class id or a list of them, got {labels!r}")
+            ids = ", ".join(f"{i} {name}" for i, name in enumerate(self.class_names[:10]))
+            ids += ", ..." * (self.num_classes > 10)
+            raise UserError(f"labels must be a class id or a list of them ({ids}), got {labels!r}")
         for value in classes:
             if not _is_int(value) or not 0 <= value < self.num_classes:
                 raise UserError(f"a label must be a whole number from 0 to {self.num_classes - 1}, got {value!r}")

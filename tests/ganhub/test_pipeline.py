@@ -93,6 +93,7 @@ def test_the_pipeline_puts_its_networks_into_eval_mode():
         ({"labels": -1}, "from 0 to 2, got -1"),
         ({"labels": [0, 7], "num_images": 2}, "from 0 to 2, got 7"),
         ({"labels": "1"}, "labels must be a class id or a list"),
+        ({"labels": "two", "num_images": 1}, r"labels must be .* \(0 zero, 1 one, 2 two\), got 'two'"),
         ({"labels": [0, 1], "num_images": 3}, "labels lists 2 for 3 images"),
         ({"seed": [1, 2, 3], "num_images": 2}, "seed lists 3 for 2 images"),
         ({"seed": -1}, "a seed must be a whole number from 0"),
