@@ -217,8 +217,7 @@ class GANPipeline(DiffusionPipeline):
 
     def _count(self, num_images: int | None, labels: Any, seed: Any, latents: Tensor | None) -> int:
         lists = {"latents": latents, "seed": seed, "labels": labels}
-        lists = {name: value for name, value in lists.items() if not isinstance(value, str)}  # refused elsewhere
-        lengths = {name: len(value) for name, value in lists.items() if hasattr(value, "__len__")}
+        lengths = {name: len(x) for name, x in lists.items() if hasattr(x, "__len__") and not isinstance(x, str)}
         count = next(iter(lengths.values()), 8) if num_images is None else num_images
         if not _is_int(count) or not 1 <= count <= MAX_IMAGES:
             raise UserError(f"num_images must be a whole number from 1 to {MAX_IMAGES}, got {count!r}")

@@ -72,6 +72,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     """
     from ganhub.card.check import weights_sha256
     from ganhub.pipeline import GANPipeline
+    from training.compared import read_kid
     from training.featurenet import check_device
     from training.lens import open_lens
     from training.measures import measure
@@ -120,7 +121,6 @@ def check_writable(folder: Path) -> None:
 def trained_digest(folder: Path) -> str:
     """Digest of the pictures that the model was trained on, "" where its card doesn't have it."""
     from ganhub.card import FACTS_FILE
-    from ganhub.files import read_object
 
     try:
         return read_object(folder / FACTS_FILE).get("data_digest", "")
@@ -237,38 +237,6 @@ def protocol(options: Evaluate, pictures: "Pictures", lens: "Lens | None", split
         "truncation": options.truncation,
         "versions": versions(),
     }
-
-
-def read_kid(folder: Path, used: dict[str, Any]) -> dict[str, float]:
-    """The KID of another model folder.
-
-    Raises:
-        UserError: it was not measured, or under another protocol.
-    """
-    file = folder / "metrics.json"
-    try:
-        metrics = read_object(file)
-        theirs, ours = comparable(metrics["protocol"], "conditional_accuracy" in metrics), comparable(used)
-        if different := [key for key in ours if theirs[key] != ours[key]]:
-            raise UserError(
-                f"{file}: measured with another {different[0]}; evaluate it like this model to compare them"
-            )
-        return {"kid": metrics["kid"], "kid_stderr": metrics["kid_stderr"]}
-    except (FileNotFoundError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder}: has no KID to compare with; run `python -m training evaluate` on it first"
-        ) from error
-
-
-def comparable(protocol: dict[str, Any], conditional: bool = False) -> dict[str, Any]:
-    """What two models must have in common; the exact share of known pictures depends on what each was trained on.
-
-    Args:
-        conditional: older measurements don't say their mix of classes; that of conditional models was equal.
-    """
-    same = {key: protocol[key] for key in ("extractor_sha256", "samples", "truncation")}
-    same |= {"class_mix": protocol.get("class_mix", "equal" if conditional else "as in the reference")}
-    return same | {"reference": {key: protocol["reference"][key] for key in ("data", "split", "count", "trained_on")}}
 
 
 def save(metrics: dict[str, Any], folder: Path, strip: "Image | None" = None) -> None:

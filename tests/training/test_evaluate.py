@@ -13,6 +13,7 @@ from PIL import Image
 from ganhub import GANPipeline, UserError
 from tests.conftest import tiny_pipeline, write_pictures
 from training import evaluate, extractors, measures, probes, typical
+from training.compared import read_kid
 from training.data import ImageData
 from training.evaluate import Evaluate, share_seen, table, trained_digest
 from training.lens import open_lens
@@ -292,26 +293,26 @@ def test_a_disk_that_fills_up_while_measuring_leaves_the_numbers(folders, tmp_pa
 def test_other_models_are_compared_under_the_same_protocol_only(measured, folders, tmp_path):
     used, file = measured["protocol"], tmp_path / "metrics.json"
     with pytest.raises(UserError, match="has no KID to compare with"):
-        evaluate.read_kid(tmp_path, used)
+        read_kid(tmp_path, used)
     older = {key: value for key, value in used["reference"].items() if key != "share_trained_on"}
     for reference in (used["reference"], older):
         file.write_text(json.dumps({**measured, "protocol": {**used, "reference": reference}}))
-        assert evaluate.read_kid(tmp_path, used) == {name: measured[name] for name in ("kid", "kid_stderr")}
+        assert read_kid(tmp_path, used) == {name: measured[name] for name in ("kid", "kid_stderr")}
     for change in ({"samples": 99}, {"class_mix": "equal"}, {"reference": {**older, "count": 99}}):
         file.write_text(json.dumps({**measured, "protocol": {**used, **change}}))
         with pytest.raises(UserError, match=f"measured with another {next(iter(change))}"):
-            evaluate.read_kid(tmp_path, used)
+            read_kid(tmp_path, used)
     earlier = {key: value for key, value in used.items() if key != "class_mix"}  # then it was equal
     file.write_text(json.dumps({**measured, "protocol": earlier}))
     with pytest.raises(UserError, match="measured with another class_mix"):
-        evaluate.read_kid(tmp_path, used)
-    assert evaluate.read_kid(tmp_path, {**used, "class_mix": "equal"})["kid"] == measured["kid"]
+        read_kid(tmp_path, used)
+    assert read_kid(tmp_path, {**used, "class_mix": "equal"})["kid"] == measured["kid"]
     unconditional = {key: value for key, value in measured.items() if key != "conditional_accuracy"}
     file.write_text(json.dumps({**unconditional, "protocol": earlier}))
-    assert evaluate.read_kid(tmp_path, used)["kid"] == measured["kid"]
+    assert read_kid(tmp_path, used)["kid"] == measured["kid"]
     file.write_text("{")
     with pytest.raises(UserError, match="not valid JSON"):
-        evaluate.read_kid(tmp_path, used)
+        read_kid(tmp_path, used)
 
 
 def test_a_model_without_a_kid_is_refused_before_measuring(folders, tmp_path, monkeypatch):
