@@ -10,7 +10,7 @@ import torch
 from ganhub.errors import UserError
 from ganhub.models import ARCHITECTURES
 from training.augment import AUGMENTATIONS
-from training.contradictions import contradictions
+from training.contradictions import about_rates, contradictions
 from training.crops import CROPS
 from training.objectives import OBJECTIVES
 from training.optimizers import OPTIMIZERS, make_optimizer
@@ -23,7 +23,7 @@ FROM_ZERO = ["ema_kimg", "grow_kimg", "pull_away", "instance_noise", "instance_n
 FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg", "later_kimg"]
 SHARES = ["label_flip", "augment_p", "augment_target"]
 # What may change within a run: `later` sets it, and the steps ask for it at every iteration.
-LATER = ["g_lr", "d_lr", "objective_args", "penalties", "penalty_every", "pull_away", "augment_p"]
+LATER = ["g_lr", "d_lr", "lr_kimg", "objective_args", "penalties", "penalty_every", "pull_away", "augment_p"]
 
 
 def check(recipe: Recipe) -> None:
@@ -32,23 +32,25 @@ def check(recipe: Recipe) -> None:
     Raises:
         UserError: names the field, its value and what it may be.
     """
-    problem = first_problem(recipe)
-    if not problem and recipe.later and (problem := first_problem(recipe.at(recipe.later_kimg))):
-        problem = f"later: {problem}"
-    if problem:
+    if problem := next(problems(recipe), ""):
         raise UserError(f"recipe {recipe.name}: {problem}")
 
 
-def first_problem(recipe: Recipe) -> str:
-    """Of the recipe as it is, without what it is to become; empty if there is none."""
-    problems = tuple(bad_types(recipe)) or (*unknown_names(recipe), *bad_numbers(recipe))
-    if not problems:
+def problems(recipe: Recipe) -> Iterator[str]:
+    """Each may rely on there being none before it, so the first one counts."""
+    asked = (bad_types, unknown_names, bad_numbers)
+    for ask in asked:
+        yield from ask(recipe)
+    changed = recipe.at(recipe.later_kimg)
+    for ask in asked:
+        yield from (f"later: {problem}" for problem in ask(changed))
+    yield from about_rates(recipe)
+    for when, moment in {"": recipe, "later: ": changed}.items():
         with torch.device("meta"):  # without memory: only to see what the arguments make
-            generator, discriminator = recipe.build(num_classes=2)
-        make_optimizer(recipe, generator, "g")
-        make_optimizer(recipe, discriminator, "d")
-        problems = tuple(contradictions(recipe, generator, discriminator))
-    return problems[0] if problems else ""
+            generator, discriminator = moment.build(num_classes=2)
+        make_optimizer(moment, generator, "g")
+        make_optimizer(moment, discriminator, "d")
+        yield from (when + problem for problem in contradictions(moment, generator, discriminator))
 
 
 def bad_types(recipe: Recipe) -> Iterator[str]:

@@ -20,7 +20,6 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
     yield from about_the_objective(recipe, discriminator)
     yield from about_penalties(recipe, discriminator)
     yield from about_augmentation(recipe)
-    yield from about_rates(recipe)
     if recipe.grow_from and not (generator.grows and discriminator.grows):
         growing = [name for name, family in ARCHITECTURES.items() if family.Generator.grows]
         yield f"grow_from needs networks that grow, arch {recipe.arch} doesn't; use --arch {' or '.join(growing)}"
@@ -33,17 +32,23 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
 
 
 def about_rates(recipe: Recipe) -> Iterator[str]:
+    """Of the whole run, before `later_kimg` and after it."""
+    second = recipe.later.get("lr_kimg", recipe.lr_kimg)
     if (recipe.lr_schedule in ("linear", "cosine")) != bool(recipe.lr_kimg):
         advice = NO_LR_KIMG if recipe.lr_kimg else LR_KIMG
         yield f"lr_schedule {recipe.lr_schedule} with lr_kimg {recipe.lr_kimg:g}: {advice}"
+    elif bool(recipe.lr_kimg) != bool(second):
+        yield f"later: lr_kimg {second:g} is no length of a second fall of the rates; leave it out of --later"
     elif recipe.lr_kimg and 0 < recipe.later_kimg < recipe.kimg:
-        half = recipe.kimg / 2
-        halves = str(half).removesuffix(".0")
-        if recipe.later_kimg != recipe.lr_kimg or recipe.lr_kimg < half:
+        if recipe.lr_kimg != recipe.later_kimg or second < recipe.kimg - recipe.later_kimg - 1e-6:
+            half = f"{recipe.kimg / 2:.10g}"
+            lengths = f"--lr-kimg {half} --later-kimg {half}"
+            if "lr_kimg" in recipe.later:
+                lengths = f"--later-kimg {recipe.lr_kimg:.10g} --kimg {recipe.lr_kimg + second:.10g}"
             yield (
-                f"kimg {recipe.kimg:g}: the rates fall to 0 twice, so lr_kimg and later_kimg must be equal and at "
-                f"least half of kimg, got {recipe.lr_kimg:g} and {recipe.later_kimg:g}; use --lr-kimg {halves} "
-                f"--later-kimg {halves}, or let them fall once with --lr-kimg {recipe.kimg:g} --later-kimg 0 --later"
+                f"kimg {recipe.kimg:g}: the rates fall to 0 twice, over lr_kimg {recipe.lr_kimg:g}, which must end at "
+                f"later_kimg {recipe.later_kimg:g}, and then over {second:g}, which must reach kimg; use {lengths}, or "
+                f"let them fall once with --lr-kimg {recipe.kimg:.10g} --later-kimg 0 --later"
             )
     elif recipe.lr_kimg and recipe.kimg > recipe.lr_kimg:
         yield (

@@ -39,7 +39,11 @@ def make_optimizer(recipe: Recipe, network: nn.Module, player: Player) -> Optimi
 
 
 def lr_factor(recipe: Recipe, clock: Clock) -> float:
-    """What both learning rates are multiplied by; a function of the clock alone, so that resuming is exact."""
+    """What both learning rates are multiplied by; a function of the clock alone, so that resuming is exact.
+
+    Args:
+        recipe: as it holds at this moment.
+    """
     begun = recipe.later_kimg if clock.kimg >= recipe.later_kimg else 0.0
     done = min((clock.kimg - begun) / recipe.lr_kimg, 1.0) if recipe.lr_kimg else 0.0
     factors = {

@@ -150,8 +150,8 @@ class Recipe:
     lr_decay: float = 0.0
     """Of the keras schedule."""
     later_kimg: float = 0.0
-    """From here on `later` holds, and a linear or cosine schedule begins again, once (warm restarts, arXiv:1608.03983),
-    so lr_kimg must be the same; 0 is never."""
+    """From here on `later` holds, and a linear or cosine schedule begins again, once (warm restarts, arXiv:1608.03983);
+    0 is never. The first fall must end here, the second at kimg or after it: `later` may have another lr_kimg."""
     later: dict[str, Any] = field(default_factory=dict)
     """Fields with a new value then, such as augment_p=0.6: of those in training.checks.LATER. Whoever sets it
     replaces all of it, and a dictionary in it all of the old one: penalties={"r1":0.5}, in quotes for a shell."""

@@ -9,6 +9,7 @@ from training.presets import PRESETS
 from training.recipe import Recipe
 
 PENALTY = {"penalties": {"r1": 1.0}}
+FALLS_TWICE = {"lr_schedule": "linear", "lr_kimg": 6.0, "later_kimg": 6.0, "later": {"lr_kimg": 4.0}, "kimg": 10.0}
 ADA = {"augment": ("translation",), "augment_target": 0.6, "augment_p": 0.0}
 
 
@@ -93,12 +94,24 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0, "later_kimg": 8.0},
-            "kimg 10: .* .* at least half of kimg, got 9 and 8; use --lr-kimg 5 --later-kimg 5, or",
+            "kimg 10: .* lr_kimg 9, .* end at later_kimg 8, .* over 9, .*; use --lr-kimg 5 --later-kimg 5, or",
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 4.0, "kimg": 10.0, "later_kimg": 4.0},
-            "kimg 10: .*at least half of kimg, got 4 and 4; use --lr-kimg 5 --later-kimg 5, .* 10 --later-kimg 0",
+            "kimg 10: .* over 4, which must reach kimg; use --lr-kimg 5 --later-kimg 5, .* 10 --later-kimg 0",
         ),
+        (
+            {**FALLS_TWICE, "kimg": 11.0},
+            "kimg 11: .* over 4, which must reach kimg; use --later-kimg 6 --kimg 10, or let .* --lr-kimg 11 ",
+        ),
+        (
+            {**FALLS_TWICE, "later_kimg": 5.0},
+            "kimg 10: .* over lr_kimg 6, which must end at later_kimg 5, .*; use --later-kimg 6 --kimg 10, or",
+        ),
+        ({**FALLS_TWICE, "later": {"lr_kimg": "long"}}, "later: lr_kimg must be a number, got 'long'"),
+        ({**FALLS_TWICE, "later": {"lr_kimg": -1.0}}, "later: lr_kimg must be 0 or more"),
+        ({"later_kimg": 5.0, "later": {"lr_kimg": 5.0}}, "later: lr_kimg 5 is no length .*; leave it out of --later"),
+        ({**FALLS_TWICE, "later": {"lr_kimg": 0.0}}, "later: lr_kimg 0 is no length .*; leave it out of --later"),
         (
             {"later": {"augment_p": 0.5}, "augment": ("color",)},
             "later says what changes, and later_kimg when; set both",

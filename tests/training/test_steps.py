@@ -94,7 +94,16 @@ def test_what_is_said_for_later_holds_from_then_on():
     before, after = [1e-3, 2e-4], [1e-2, 2e-2]
     assert seen[:3] == [({"r1"}, before, False), (set(), before, False), ({"r1"}, before, False)]
     assert seen[3:] == 2 * [({"r2", "pull_away"}, after, True)]
-    assert {*later, "objective_args"} == set(LATER)
+    assert {*later, "objective_args", "lr_kimg"} == set(LATER)
+
+
+def test_rates_fall_a_second_time_over_a_length_of_their_own():
+    game = play(lr_schedule="linear", lr_kimg=0.008, g_lr=1.0, later_kimg=0.008, later={"lr_kimg": 0.016})
+    step, rates = make_step(game, batches(game)), []
+    for _ in range(6):
+        step()
+        rates.append(game.state.g_optimizer.param_groups[0]["lr"])
+    assert rates == [1.0, 0.5, 1.0, 0.75, 0.5, 0.25]
 
 
 def test_the_objective_takes_its_later_arguments():
