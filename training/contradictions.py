@@ -20,6 +20,7 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
     yield from about_the_objective(recipe, discriminator)
     yield from about_penalties(recipe, discriminator)
     yield from about_augmentation(recipe)
+    yield from about_one_stage(recipe, discriminator)
     if recipe.grow_from and not (generator.grows and discriminator.grows):
         growing = [name for name, family in ARCHITECTURES.items() if family.Generator.grows]
         yield f"grow_from needs networks that grow, arch {recipe.arch} doesn't; use --arch {' or '.join(growing)}"
@@ -112,6 +113,27 @@ def about_penalties(recipe: Recipe, discriminator: Discriminator) -> Iterator[st
             break
     if recipe.d_batches == "alternating":
         yield f"penalties ({names}) need real and generated images in one step; use --d-batches separate"
+
+
+def about_one_stage(recipe: Recipe, discriminator: Discriminator) -> Iterator[str]:
+    """G's gradient at an image must follow from D's: by one factor, and of the same images."""
+    if not recipe.one_stage:
+        return
+    fitting = [name for name, entry in OBJECTIVES.items() if entry.one_stage]
+    if recipe.objective not in fitting:
+        yield f"one_stage: {recipe.objective} has no slope at some images; use --objective {' or '.join(fitting)}"
+    if (recipe.d_steps, recipe.g_steps) != (1, 1):
+        yield "one_stage: both players step together; use --d-steps 1 --g-steps 1"
+    if recipe.d_batches != "separate":
+        yield f"one_stage: not with d_batches {recipe.d_batches}; use --d-batches separate"
+    if recipe.label_noise or recipe.label_flip:
+        yield "one_stage: label_noise and label_flip tell D of an image what G isn't told; leave them out"
+    if recipe.pull_away:
+        yield "one_stage: pull_away is a loss of G alone; leave it out"
+    if recipe.penalties and recipe.penalty_every == 1:
+        yield "one_stage: every step has a penalty, and so stays two; use --penalty-every 4"
+    if any(isinstance(layer, BATCHWISE) for layer in discriminator.modules()):
+        yield "one_stage: D judges images together; use --discriminator norm=none, without minibatch layers"
 
 
 def about_augmentation(recipe: Recipe) -> Iterator[str]:

@@ -30,6 +30,8 @@ class Objective:
     """What `recipe.objective_args` may set, with its defaults."""
     relativistic: bool = False
     """Does g_loss need the logits of real images?"""
+    one_stage: bool = False
+    """Does D's loss rise with every generated image's logit, wherever it is, so that G's gradient follows from D's?"""
     boundary: float | None = None
     """The logit at which D is undecided; None where only differences mean anything."""
     lipschitz: bool = False
@@ -73,10 +75,10 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 # Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, section 3: G maximises log D(G(z)).
-non_saturating = classifying(cross_entropy, lambda fake, _: F.softplus(-fake).mean(), boundary=0.0)
+non_saturating = classifying(cross_entropy, lambda fake, _: F.softplus(-fake).mean(), one_stage=True, boundary=0.0)
 
 # The same paper's equation 1: G minimises log(1 - D(G(z))), whose gradient vanishes while D wins.
-minimax = classifying(cross_entropy, lambda fake, _: -F.softplus(fake).mean(), boundary=0.0)
+minimax = classifying(cross_entropy, lambda fake, _: -F.softplus(fake).mean(), one_stage=True, boundary=0.0)
 
 # Mao et al. 2017, https://arxiv.org/abs/1611.04076, with targets 0 and 1.
 least_squares = classifying(
@@ -96,7 +98,7 @@ def hinge_loss(logits: Tensor, labels: Tensor) -> Tensor:
 hinge = classifying(hinge_loss, raise_logit, boundary=0.0)
 
 # Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875; with the penalty wgan_gp it is WGAN-GP.
-wasserstein = classifying(lambda logits, labels: (1 - 2 * labels) * logits, raise_logit, lipschitz=True)
+wasserstein = classifying(lambda logits, labels: (1 - 2 * labels) * logits, raise_logit, one_stage=True, lipschitz=True)
 
 
 def capsule_margin(logits: Tensor, labels: Tensor, upper: float, lower: float, down: float) -> Tensor:
@@ -149,6 +151,7 @@ relativistic = Objective(
     d_loss=lambda real, fake: F.softplus(fake - real).mean(),
     g_loss=lambda fake, real: F.softplus(real - fake).mean(),
     relativistic=True,
+    one_stage=True,
 )
 
 OBJECTIVES: dict[str, Objective] = {

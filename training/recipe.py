@@ -102,6 +102,9 @@ class Recipe:
     """Probability that real and fake swap labels for the discriminator (ganhacks 6)."""
     label_flip_per: Literal["sample", "batch"] = "sample"
     """Who draws for a flip: every image, or a whole batch of real or of generated ones."""
+    one_stage: bool = False
+    """Update D and G from one pass of each, in two thirds of the time (arXiv:2103.00430): G then learns from D as it
+    was before D's step. Steps with a penalty stay two."""
     d_batches: Literal["separate", "mixed", "alternating"] = "separate"
     """Real and generated images go through D one after the other, in one batch, or in an optimiser step each."""
     instance_noise: float = 0.0

@@ -1,4 +1,4 @@
-"""The two steps of a GAN: an update of the discriminator and an update of the generator."""
+"""The two steps of a GAN, an update of the discriminator and one of the generator; or both at once."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from training.augment import Augmentation, adapted, augmenter
 from training.checkpoint import TrainState
+from training.critic import Critic
 from training.growing import grow
 from training.labels import draw_labels
 from training.objectives import OBJECTIVES, Objective
@@ -95,7 +96,49 @@ def d_step(game: Game, real: Tensor, labels: Tensor | None, penalise: bool = Fal
 
     stats: Stats = {}
     for shown in [("real",), ("fake",)] if recipe.d_batches == "alternating" else [("real", "fake")]:
-        stats |= descend(game, "d", losses(shown))
+        stats |= descend(game, ("d",), losses(shown))
+    return report(game, stats, judged)
+
+
+def both_steps(game: Game, real: Tensor, labels: Tensor | None) -> Stats:
+    """An update of both players from one pass of each network: Shen et al. 2021, https://arxiv.org/abs/2103.00430.
+
+    Where G's loss has a slope at a generated image's logit, D's has another; behind it, in D, all is the same. So the
+    gradient of D's loss that arrives at an image, times the ratio of the slopes, is that of G's, and goes on into G.
+    G learns from the very images that D judges, and from D as it was before this step.
+    """
+    recipe, state = game.recipe, game.state
+    state.discriminator.requires_grad_(True)
+    verdicts = (draw_labels(recipe, real, real=True), draw_labels(recipe, real, real=False))
+    judged: dict[str, list[Tensor]] = {"real_logit": [], "fake_logit": []}
+
+    def losses() -> Iterator[tuple[Tensor, Stats]]:
+        for z, shown, classes, *told in game.parts(game.latents(len(real)), real, labels, *verdicts):
+            with game.accelerator.autocast():
+                fake = state.generator(z, classes).float()
+            loss, stats, logits = d_loss(game, Part(shown, fake, classes, *told), False, ("real", "fake"))
+            for name, values in logits.items():
+                judged[f"{name}_logit"].append(values.detach())
+            ratio, g_loss = turn(game, **logits)
+            fake.register_hook(lambda gradient, ratio=ratio: gradient * ratio.view(-1, 1, 1, 1))
+            yield loss, stats | {"g_loss": g_loss}
+
+    return report(game, descend(game, ("d", "g"), losses()), judged)
+
+
+def turn(game: Game, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """What the slope of D's loss at each generated image's logit (B,) has to be multiplied by to be that of G's loss;
+    and G's loss.
+    """
+    real, fake = real.detach(), fake.detach().requires_grad_()
+    objective, arguments = game.objective, game.arguments
+    losses = (objective.d_loss(real, fake, **arguments), objective.g_loss(fake, real, **arguments))
+    of_d, of_g = (torch.autograd.grad(loss, fake)[0] for loss in losses)
+    return of_g / of_d.clamp(min=1e-30), losses[1].detach()  # the slopes of D's are positive, see Objective.one_stage
+
+
+def report(game: Game, stats: Stats, judged: dict[str, list[Tensor]]) -> Stats:
+    """What is known after D's step, from its losses and its logits, by parts."""
     if "d_loss_real" in stats:
         stats["d_loss"] = stats["d_loss_real"] + stats["d_loss_fake"]
     logits = {name: torch.cat(values) for name, values in judged.items()}
@@ -174,7 +217,7 @@ def g_step(game: Game, real: Tensor, labels: Tensor | None) -> Stats:
     """One generator update through a frozen discriminator; `real` only counts for a relativistic objective."""
     game.state.discriminator.requires_grad_(False)
     z = game.latents(len(real))
-    return descend(game, "g", (g_loss(game, *part) for part in game.parts(z, real.detach(), labels)))
+    return descend(game, ("g",), (g_loss(game, *part) for part in game.parts(z, real.detach(), labels)))
 
 
 def g_loss(game: Game, z: Tensor, real: Tensor, labels: Tensor | None) -> tuple[Tensor, Stats]:
@@ -190,61 +233,23 @@ def g_loss(game: Game, z: Tensor, real: Tensor, labels: Tensor | None) -> tuple[
     return loss, stats
 
 
-@dataclass
-class Verdict:
-    images: Tensor
-    logits: Tensor
-    code: Tensor
+def descend(game: Game, players: tuple[Player, ...], losses: Iterable[tuple[Tensor, Stats]]) -> Stats:
+    """One optimiser step of each player on the mean of the losses over all parts and processes; the mean statistics."""
+    state = game.state
+    for player in players:
+        state.optimizers()[f"{player}_optimizer"].zero_grad(set_to_none=True)
+    totals: Stats = {}
+    for loss, stats in losses:
+        game.accelerator.backward(loss / game.recipe.accumulate)
+        for name, value in stats.items():
+            totals[name] = totals.get(name, 0.0) + value.detach() / game.recipe.accumulate
+    for player in players:
+        update(game, player)
+    return totals
 
 
-class Critic:
-    """The discriminator with labels and view bound; remembers what it has judged, so a penalty costs no further pass.
-
-    Images at which a penalty wants the gradient are judged in fp32 whatever the run's precision: second derivatives
-    need it.
-    """
-
-    def __init__(self, game: Game, labels: Tensor | None):
-        self.game, self.labels = game, labels
-        self.verdicts: list[Verdict] = []
-
-    def __call__(self, images: Tensor) -> Tensor:
-        return self.verdict(images).logits
-
-    def code(self, images: Tensor) -> Tensor:
-        """What D's last block makes of them, as vectors (B, F)."""
-        return self.verdict(images).code.float().flatten(1)
-
-    def verdict(self, images: Tensor) -> Verdict:
-        for verdict in self.verdicts:
-            if verdict.images is images:
-                return verdict
-        logits, code = self._judge(images, self.labels, penalised(images))
-        self.verdicts.append(Verdict(images, logits, code))
-        return self.verdicts[-1]
-
-    def judge_together(self, real: Tensor, fake: Tensor) -> None:
-        """Both in one batch, so that batch norm sees a mixture."""
-        labels = None if self.labels is None else torch.cat([self.labels, self.labels])
-        logits, code = self._judge(torch.cat([real, fake]), labels, penalised(real) or penalised(fake))
-        for images, own_logits, own_code in zip((real, fake), logits.chunk(2), code.chunk(2)):
-            self.verdicts.append(Verdict(images, own_logits, own_code))
-
-    def _judge(self, images: Tensor, labels: Tensor | None, exact: bool) -> tuple[Tensor, Tensor]:
-        discriminator, accelerator = self.game.state.discriminator, self.game.accelerator
-        with torch.autocast(images.device.type, enabled=False) if exact else accelerator.autocast():
-            seen = self.game.view(images)
-            code = discriminator.hidden(seen, labels)[-1]
-            return discriminator.judge(code, seen, labels).float(), code
-
-
-def penalised(images: Tensor) -> bool:
-    """Will a penalty ask for the gradient at these images? (Those that G just made need one too, but are no leaf.)"""
-    return images.is_leaf and images.requires_grad
-
-
-def descend(game: Game, player: Player, losses: Iterable[tuple[Tensor, Stats]]) -> Stats:
-    """One optimiser step on the mean of the losses over all parts and processes; returns the mean statistics.
+def update(game: Game, player: Player) -> None:
+    """The player's optimiser step.
 
     Gradients are averaged here instead of by DistributedDataParallel, which can't follow two forward passes and a
     double backward through one network.
@@ -252,12 +257,6 @@ def descend(game: Game, player: Player, losses: Iterable[tuple[Tensor, Stats]]) 
     recipe, state, accelerator = game.recipe, game.state, game.accelerator
     network = state.networks()["generator" if player == "g" else "discriminator"]
     optimizer = state.optimizers()[f"{player}_optimizer"]
-    optimizer.zero_grad(set_to_none=True)
-    totals: Stats = {}
-    for loss, stats in losses:
-        accelerator.backward(loss / recipe.accumulate)
-        for name, value in stats.items():
-            totals[name] = totals.get(name, 0.0) + value.detach() / recipe.accumulate
     if accelerator.num_processes > 1:
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         mean = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")
@@ -268,4 +267,3 @@ def descend(game: Game, player: Player, losses: Iterable[tuple[Tensor, Stats]]) 
     optimizer.step()
     if player == "d" and recipe.clip_weights:
         clip_weights(network, recipe.clip_weights)
-    return totals

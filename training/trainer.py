@@ -28,7 +28,7 @@ from training.runlog import RunLog
 from training.signals import Interrupted, StopSignal
 from training.snapshots import save_snapshot
 from training.sources import settled
-from training.steps import Game, Stats, d_step, g_step
+from training.steps import Game, Stats, both_steps, d_step, g_step
 from training.typical import most_typical
 from training.warm_start import warm_start
 
@@ -207,14 +207,17 @@ def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
     def step() -> Stats:
         game.start_iteration()
         seen: list[Stats] = []
+        together = False
         for i in range(recipe.d_steps):
             real, labels = batches.at(clock.images + recipe.batch_size * accelerator.process_index)
             real = blend(recipe, state.discriminator, real)
             labels = labels if recipe.conditional else None
-            penalise = (clock.steps * recipe.d_steps + i) % game.recipe.penalty_every == 0
-            seen.append(d_step(game, real, labels, penalise))
+            due = (clock.steps * recipe.d_steps + i) % game.recipe.penalty_every == 0
+            penalise = due and bool(game.recipe.penalties)
+            together = recipe.one_stage and not penalise  # a penalty at generated images would go on into G
+            seen.append(both_steps(game, real, labels) if together else d_step(game, real, labels, penalise))
             clock.images += images_per_step
-        for _ in range(recipe.g_steps):
+        for _ in range(0 if together else recipe.g_steps):
             seen.append(g_step(game, real, labels))
         clock.steps += 1
         update_ema(state.ema, state.generator, ema_decay(recipe, clock, images_per_step * recipe.d_steps))

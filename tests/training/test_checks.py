@@ -9,6 +9,7 @@ from training.presets import PRESETS
 from training.recipe import Recipe
 
 PENALTY = {"penalties": {"r1": 1.0}}
+ONE_STAGE = {"one_stage": True, "discriminator": {"norm": "none"}}
 FALLS_TWICE = {"lr_schedule": "linear", "lr_kimg": 6.0, "later_kimg": 6.0, "later": {"lr_kimg": 4.0}, "kimg": 10.0}
 ADA = {"augment": ("translation",), "augment_target": 0.6, "augment_p": 0.0}
 
@@ -145,6 +146,16 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ({"lr_schedule": "keras"}, "lr_schedule keras with lr_decay 0: .*--lr-decay 1e-6"),
         ({"lr_decay": 1e-6}, "constant with lr_decay 1e-06: .*leave --lr-decay out, or add --lr-schedule keras"),
         ({"instance_noise_kimg": 9.0}, "set instance_noise too"),
+        (
+            {**ONE_STAGE, "objective": "hinge"},
+            "one_stage: hinge has no slope .*; use --objective non_saturating or",
+        ),
+        ({**ONE_STAGE, "g_steps": 2}, "one_stage: both players step together; use --d-steps 1 --g-steps 1"),
+        ({**ONE_STAGE, "d_batches": "mixed"}, "one_stage: not with d_batches mixed"),
+        ({**ONE_STAGE, "label_noise": 0.1}, "one_stage: label_noise and label_flip tell D"),
+        ({**ONE_STAGE, "pull_away": 0.1}, "one_stage: pull_away is a loss of G alone"),
+        ({**ONE_STAGE, **PENALTY}, "one_stage: every step has a penalty, .*; use --penalty-every 4"),
+        ({"one_stage": True}, "one_stage: D judges images together; use --discriminator norm=none"),
     ],
 )
 def test_what_makes_no_sense_together_is_refused_with_the_way_out(changes, words):

@@ -14,10 +14,11 @@ from ganhub import GANPipeline
 from ganhub.layout import evenly
 from training import trainer
 from training.clock import Clock
+from training.critic import Critic
 from training.penalties import PENALTIES
 from training.recipe import Recipe
 from training.runlog import forget_after, read_log
-from training.steps import Critic, Game
+from training.steps import Game
 from training.trainer import ema_decay, train, update_ema
 
 

@@ -7,7 +7,9 @@ from accelerate.state import AcceleratorState
 
 from tests.training.game import batches, play, real_images, watch, weights
 from training.checks import LATER
-from training.steps import Critic, d_step, g_step
+from training.critic import Critic
+from training.objectives import OBJECTIVES
+from training.steps import both_steps, d_step, g_step, turn
 from training.trainer import make_step, means
 
 
@@ -181,3 +183,43 @@ def test_bf16_judges_penalties_in_full_precision():
         assert r1[0] == r1[1]
     finally:
         AcceleratorState._reset_state(True)
+
+
+@pytest.mark.parametrize("objective", [name for name, entry in OBJECTIVES.items() if entry.one_stage])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_one_stage_gives_both_players_the_gradients_of_two(objective, accumulate):
+    """Of the same images, and of D as it was before its step."""
+    smoothed = {} if objective == "relativistic" else {"real_label": (0.8, 0.8)}
+    still = {"d_lr": 1e-30, "g_lr": 1e-30, "accumulate": accumulate}
+    games = [play(objective=objective, **still, **smoothed) for _ in range(2)]
+    logged = []
+    for game, steps in zip(games, [(d_step, g_step), (both_steps,)]):
+        game.state.generator.eval()  # batch norm would see half as many images
+        logged.append({})
+        for step in steps:
+            torch.manual_seed(5)  # the same latents
+            logged[-1] |= step(game, real_images(game), None)
+    for name in ("generator", "discriminator"):
+        two, one = (torch.cat([p.grad.flatten() for p in game.state.networks()[name].parameters()]) for game in games)
+        assert one.abs().max() > 1e-3
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+    assert logged[0].keys() == logged[1].keys()
+    for name, value in logged[0].items():
+        torch.testing.assert_close(value, logged[1][name], msg=name)
+
+
+def test_one_stage_shows_d_each_image_once_but_where_a_penalty_is_due():
+    game = play(objective="relativistic", penalties={"r1": 1.0}, penalty_every=2, one_stage=True)
+    shown, counts = watch(game)
+    step, seen = make_step(game, batches(game)), []
+    for _ in range(3):
+        stats = step()
+        seen.append((len(shown), "r1" in stats, "g_loss" in stats))
+        shown.clear()
+    assert seen == [(4, True, True), (2, False, True), (4, True, True)]
+    assert counts == {"generator": 3, "discriminator": 3}
+
+
+def test_one_stage_survives_a_discriminator_that_is_sure():
+    ratio, loss = turn(play(objective="relativistic"), torch.full((3,), 200.0), torch.full((3,), -200.0))
+    assert ratio.isfinite().all() and loss == 400
