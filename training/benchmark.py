@@ -38,6 +38,8 @@ class Benchmark:
     """Random pictures to train on."""
     mixed_precision: Literal["no", "bf16"] | None = None
     """Of the recipe's step, in place of its own; the plain loop stays in fp32."""
+    one_stage: bool = False
+    """Let the recipe's step update both players from one pass of each network."""
 
 
 def run(options: Benchmark) -> dict[str, float]:
@@ -46,8 +48,9 @@ def run(options: Benchmark) -> dict[str, float]:
 
     if options.preset not in PRESETS:
         raise UserError(f"no preset {options.preset!r}; known: {', '.join(PRESETS)}")
-    recipe = PRESETS[options.preset]
-    recipe = dataclasses.replace(recipe, mixed_precision=options.mixed_precision or recipe.mixed_precision).check()
+    preset = PRESETS[options.preset]
+    precision, one_stage = options.mixed_precision or preset.mixed_precision, options.one_stage or preset.one_stage
+    recipe = dataclasses.replace(preset, mixed_precision=precision, one_stage=one_stage).check()
     accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
     data = random_data(recipe, options.images).to(accelerator.device)
     loops = {"ganhub": ganhub_loop(recipe, data, accelerator), "plain": plain_loop(recipe, data, accelerator)}
@@ -128,7 +131,8 @@ def peak_memory() -> float:
 
 def report(recipe: Recipe, result: dict[str, float], where: dict[str, str]) -> None:
     precision = "" if recipe.mixed_precision == "no" else f" in {recipe.mixed_precision}"
-    print(f"{recipe.name}{precision}: {where['device']}; {where['versions']}")
+    stage = ", one stage" if recipe.one_stage else ""
+    print(f"{recipe.name}{precision}{stage}: {where['device']}; {where['versions']}")
     print(f"  ganhub  {result['ganhub']:8.0f} img/s   (every trick of the recipe, EMA)")
     print(f"  plain   {result['plain']:8.0f} img/s   (textbook loop, same networks, no tricks)")
     print(f"  ratio   {result['ratio']:8.2f}         peak memory {result['peak_mib']:.0f} MiB")

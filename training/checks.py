@@ -39,13 +39,13 @@ def check(recipe: Recipe) -> None:
 def problems(recipe: Recipe) -> Iterator[str]:
     """Each may rely on there being none before it, so the first one counts."""
     asked = (bad_types, unknown_names, bad_numbers)
-    for ask in asked:
-        yield from ask(recipe)
-    changed = recipe.at(recipe.later_kimg)
-    for ask in asked:
-        yield from (f"later: {problem}" for problem in ask(changed))
+    yield from (problem for ask in asked for problem in ask(recipe))
+    moments = {"": recipe}
+    if recipe.later:
+        moments["later: "] = recipe.at(recipe.later_kimg)
+        yield from (f"later: {problem}" for ask in asked for problem in ask(moments["later: "]))
     yield from about_rates(recipe)
-    for when, moment in {"": recipe, "later: ": changed}.items():
+    for when, moment in moments.items():
         with torch.device("meta"):  # without memory: only to see what the arguments make
             generator, discriminator = moment.build(num_classes=2)
         make_optimizer(moment, generator, "g")

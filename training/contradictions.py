@@ -34,7 +34,9 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
 
 def about_rates(recipe: Recipe) -> Iterator[str]:
     """Of the whole run, before `later_kimg` and after it."""
-    second = recipe.later.get("lr_kimg", recipe.lr_kimg)
+    if recipe.later and not recipe.later_kimg:
+        yield "later says what changes, and later_kimg when; set both, or neither with --later-kimg 0 --later"
+    second = recipe.at(recipe.later_kimg).lr_kimg
     if (recipe.lr_schedule in ("linear", "cosine")) != bool(recipe.lr_kimg):
         advice = NO_LR_KIMG if recipe.lr_kimg else LR_KIMG
         yield f"lr_schedule {recipe.lr_schedule} with lr_kimg {recipe.lr_kimg:g}: {advice}"
@@ -59,8 +61,6 @@ def about_rates(recipe: Recipe) -> Iterator[str]:
     if (recipe.lr_schedule == "keras") != bool(recipe.lr_decay):
         advice = NO_LR_DECAY if recipe.lr_decay else LR_DECAY
         yield f"lr_schedule {recipe.lr_schedule} with lr_decay {recipe.lr_decay:g}: {advice}"
-    if recipe.later and not recipe.later_kimg:
-        yield "later says what changes, and later_kimg when; set both, or neither with --later-kimg 0 --later"
     if recipe.later_kimg and not recipe.later and not recipe.lr_kimg:
         yield "later_kimg: nothing changes then; say what with --later, such as --later augment_p=0.5"
 
@@ -104,15 +104,19 @@ def about_penalties(recipe: Recipe, discriminator: Discriminator) -> Iterator[st
             yield "penalty_every makes a penalty lazy that is not there; set penalties too, or penalty_every to 1"
         return
     names = ", ".join(recipe.penalties)
-    for layer in discriminator.modules():
-        if isinstance(layer, BATCHWISE):
-            yield (
-                f"penalties ({names}) are per sample, {type(layer).__name__} is not; "
-                "use --discriminator norm=none, without minibatch layers"
-            )
-            break
+    if layer := batchwise(discriminator):
+        yield (
+            f"penalties ({names}) are per sample, {layer} is not; "
+            "use --discriminator norm=none, without minibatch layers"
+        )
     if recipe.d_batches == "alternating":
         yield f"penalties ({names}) need real and generated images in one step; use --d-batches separate"
+
+
+def batchwise(discriminator: Discriminator) -> str:
+    """The kind of a layer that mixes the images of a batch; empty if there is none."""
+    kinds = (type(layer).__name__ for layer in discriminator.modules() if isinstance(layer, BATCHWISE))
+    return next(kinds, "")
 
 
 def about_one_stage(recipe: Recipe, discriminator: Discriminator) -> Iterator[str]:
@@ -125,15 +129,15 @@ def about_one_stage(recipe: Recipe, discriminator: Discriminator) -> Iterator[st
     if (recipe.d_steps, recipe.g_steps) != (1, 1):
         yield "one_stage: both players step together; use --d-steps 1 --g-steps 1"
     if recipe.d_batches != "separate":
-        yield f"one_stage: not with d_batches {recipe.d_batches}; use --d-batches separate"
+        yield f"one_stage: d_batches {recipe.d_batches} is another loss or more steps; use --d-batches separate"
     if recipe.label_noise or recipe.label_flip:
         yield "one_stage: label_noise and label_flip tell D of an image what G isn't told; leave them out"
     if recipe.pull_away:
         yield "one_stage: pull_away is a loss of G alone; leave it out"
     if recipe.penalties and recipe.penalty_every == 1:
         yield "one_stage: every step has a penalty, and so stays two; use --penalty-every 4"
-    if any(isinstance(layer, BATCHWISE) for layer in discriminator.modules()):
-        yield "one_stage: D judges images together; use --discriminator norm=none, without minibatch layers"
+    if layer := batchwise(discriminator):
+        yield f"one_stage: {layer} judges images together; use --discriminator norm=none, without minibatch layers"
 
 
 def about_augmentation(recipe: Recipe) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Objective:
     relativistic: bool = False
     """Does g_loss need the logits of real images?"""
     one_stage: bool = False
-    """Does D's loss rise with every generated image's logit, wherever it is, so that G's gradient follows from D's?"""
+    """Does D's loss rise with each generated image's logit, however low that is, so that G's slope follows from D's?"""
     boundary: float | None = None
     """The logit at which D is undecided; None where only differences mean anything."""
     lipschitz: bool = False

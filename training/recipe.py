@@ -102,9 +102,6 @@ class Recipe:
     """Probability that real and fake swap labels for the discriminator (ganhacks 6)."""
     label_flip_per: Literal["sample", "batch"] = "sample"
     """Who draws for a flip: every image, or a whole batch of real or of generated ones."""
-    one_stage: bool = False
-    """Update D and G from one pass of each, in two thirds of the time (arXiv:2103.00430): G then learns from D as it
-    was before D's step. Steps with a penalty stay two."""
     d_batches: Literal["separate", "mixed", "alternating"] = "separate"
     """Real and generated images go through D one after the other, in one batch, or in an optimiser step each."""
     instance_noise: float = 0.0
@@ -128,6 +125,10 @@ class Recipe:
     accumulate: int = 1
     """Split every batch into this many passes and average their gradients: the memory of a smaller batch. What looks
     at neighbours (batch norm, minibatch layers, dragan, pull_away) sees one part."""
+    one_stage: bool = False
+    """Update both players from one pass of each network (arXiv:2103.00430), about 0.7 of the work: G learns from D as
+    it was before D's step, and not at all where D is utterly sure. Steps with a penalty stay two, and in a log line
+    g_loss is of both kinds."""
     d_steps: int = 1
     """Discriminator steps in an iteration."""
     g_steps: int = 1

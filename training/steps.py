@@ -23,7 +23,7 @@ Stats = dict[str, Tensor]
 
 @dataclass
 class Game:
-    """What both steps share: the recipe, the players, and where they play."""
+    """What all steps share: the recipe, the players, and where they play."""
 
     run_recipe: Recipe
     """Of the run from its beginning to its end."""
@@ -119,22 +119,23 @@ def both_steps(game: Game, real: Tensor, labels: Tensor | None) -> Stats:
             loss, stats, logits = d_loss(game, Part(shown, fake, classes, *told), False, ("real", "fake"))
             for name, values in logits.items():
                 judged[f"{name}_logit"].append(values.detach())
-            ratio, g_loss = turn(game, **logits)
+            ratio, g_loss = slope_ratio(game, **logits)
             fake.register_hook(lambda gradient, ratio=ratio: gradient * ratio.view(-1, 1, 1, 1))
             yield loss, stats | {"g_loss": g_loss}
 
     return report(game, descend(game, ("d", "g"), losses()), judged)
 
 
-def turn(game: Game, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """What the slope of D's loss at each generated image's logit (B,) has to be multiplied by to be that of G's loss;
-    and G's loss.
+def slope_ratio(game: Game, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """By what the slope of D's loss at each generated image's logit (B,) is multiplied to be that of G's; and G's loss.
+
+    Where D is utterly sure its slope vanishes (beyond a logit, or a difference of logits, of about 65 below), and no
+    ratio brings it back: G gets no gradient from these images.
     """
     real, fake = real.detach(), fake.detach().requires_grad_()
-    objective, arguments = game.objective, game.arguments
-    losses = (objective.d_loss(real, fake, **arguments), objective.g_loss(fake, real, **arguments))
+    losses = game.objective.d_loss(real, fake, **game.arguments), game.objective.g_loss(fake, real, **game.arguments)
     of_d, of_g = (torch.autograd.grad(loss, fake)[0] for loss in losses)
-    return of_g / of_d.clamp(min=1e-30), losses[1].detach()  # the slopes of D's are positive, see Objective.one_stage
+    return of_g / of_d.clamp(min=1e-30), losses[1].detach()  # D's slopes are positive, see Objective.one_stage
 
 
 def report(game: Game, stats: Stats, judged: dict[str, list[Tensor]]) -> Stats:

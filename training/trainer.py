@@ -21,7 +21,7 @@ from training.clock import Clock
 from training.data import Batches, ImageData, load_images
 from training.growing import blend, grown
 from training.objectives import OBJECTIVES
-from training.optimizers import make_optimizer
+from training.optimizers import lr_factor, make_optimizer
 from training.processor import knows_bf16
 from training.recipe import Recipe
 from training.runlog import RunLog
@@ -160,6 +160,8 @@ def warn(recipe: Recipe, data: ImageData, found: int) -> None:
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():
         log.warning("this CPU has no instructions for bf16 and is slower in it; use --mixed-precision no")
+    if recipe.lr_kimg and (left := lr_factor(recipe.at(recipe.kimg), Clock(round(1000 * recipe.kimg)))) > 0.01:
+        log.warning("the learning rates end at %.0f %% of where they began to fall, not at 0", 100 * left)
     if recipe.later_kimg >= recipe.kimg:
         log.warning(
             "the run ends at %g kimg, without what the recipe has for later_kimg %g", recipe.kimg, recipe.later_kimg
@@ -200,7 +202,7 @@ def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator, resum
 
 
 def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
-    """One iteration, D's steps and then G's, as a function that returns detached scalars."""
+    """One iteration, D's steps and then G's, or both at once, as a function that returns detached scalars."""
     recipe, state, accelerator, clock = game.run_recipe, game.state, game.accelerator, game.state.clock
     images_per_step = recipe.batch_size * accelerator.num_processes
 
@@ -214,7 +216,7 @@ def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
             labels = labels if recipe.conditional else None
             due = (clock.steps * recipe.d_steps + i) % game.recipe.penalty_every == 0
             penalise = due and bool(game.recipe.penalties)
-            together = recipe.one_stage and not penalise  # a penalty at generated images would go on into G
+            together = recipe.one_stage and not penalise  # else the penalty would go on into G, and wants fp32
             seen.append(both_steps(game, real, labels) if together else d_step(game, real, labels, penalise))
             clock.images += images_per_step
         for _ in range(0 if together else recipe.g_steps):

@@ -83,14 +83,19 @@ def test_help_lists_the_commands_and_loads_no_torch():
     assert done.stdout.endswith("False\n") and all(name in done.stdout for name in command.COMMANDS)
 
 
-@pytest.mark.parametrize("precision, said", [(None, "vanilla-mnist: "), ("bf16", "vanilla-mnist in bf16: ")])
-def test_benchmark_compares_with_the_plain_loop(precision, said, capsys):
+@pytest.mark.parametrize(
+    "precision, one_stage, said",
+    [(None, False, "vanilla-mnist: "), ("bf16", True, "vanilla-mnist in bf16, one stage: ")],
+)
+def test_benchmark_compares_with_the_plain_loop(precision, one_stage, said, capsys):
     from training.benchmark import Benchmark
     from training.benchmark import run as measure
 
     AcceleratorState._reset_state(True)
     try:
-        result = measure(Benchmark("vanilla-mnist", rounds=1, steps=2, images=256, mixed_precision=precision))
+        result = measure(
+            Benchmark("vanilla-mnist", rounds=1, steps=2, images=256, mixed_precision=precision, one_stage=one_stage)
+        )
         assert AcceleratorState().mixed_precision == (precision or "no")
     finally:
         AcceleratorState._reset_state(True)

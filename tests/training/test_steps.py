@@ -9,7 +9,7 @@ from tests.training.game import batches, play, real_images, watch, weights
 from training.checks import LATER
 from training.critic import Critic
 from training.objectives import OBJECTIVES
-from training.steps import both_steps, d_step, g_step, turn
+from training.steps import both_steps, d_step, g_step, slope_ratio
 from training.trainer import make_step, means
 
 
@@ -186,19 +186,29 @@ def test_bf16_judges_penalties_in_full_precision():
 
 
 @pytest.mark.parametrize("objective", [name for name, entry in OBJECTIVES.items() if entry.one_stage])
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_one_stage_gives_both_players_the_gradients_of_two(objective, accumulate):
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"accumulate": 2, "conditional": True}, {"arch": "resnet", "grow_from": 8, "grow_kimg": 0.016}],
+)
+def test_one_stage_gives_both_players_the_gradients_of_two(objective, changes):
     """Of the same images, and of D as it was before its step."""
     smoothed = {} if objective == "relativistic" else {"real_label": (0.8, 0.8)}
-    still = {"d_lr": 1e-30, "g_lr": 1e-30, "accumulate": accumulate}
-    games = [play(objective=objective, **still, **smoothed) for _ in range(2)]
+    games = [play(objective=objective, d_lr=1e-30, g_lr=1e-30, **changes, **smoothed) for _ in range(2)]
+    labels = torch.tensor([0, 2, 1, 0]) if "conditional" in changes else None
     logged = []
     for game, steps in zip(games, [(d_step, g_step), (both_steps,)]):
+        torch.manual_seed(4)
+        game.state.clock.images = 20  # networks that grow are fading
+        game.start_iteration()
         game.state.generator.eval()  # batch norm would see half as many images
+        for network in (game.state.generator, game.state.discriminator):  # so that images and logits differ
+            for p in network.parameters():
+                p.data += 0.1 * torch.randn_like(p)
         logged.append({})
         for step in steps:
             torch.manual_seed(5)  # the same latents
-            logged[-1] |= step(game, real_images(game), None)
+            logged[-1] |= step(game, real_images(game), labels)
+        assert game.seen["fake_logit"].std() > 0.01
     for name in ("generator", "discriminator"):
         two, one = (torch.cat([p.grad.flatten() for p in game.state.networks()[name].parameters()]) for game in games)
         assert one.abs().max() > 1e-3
@@ -220,6 +230,11 @@ def test_one_stage_shows_d_each_image_once_but_where_a_penalty_is_due():
     assert counts == {"generator": 3, "discriminator": 3}
 
 
-def test_one_stage_survives_a_discriminator_that_is_sure():
-    ratio, loss = turn(play(objective="relativistic"), torch.full((3,), 200.0), torch.full((3,), -200.0))
-    assert ratio.isfinite().all() and loss == 400
+@pytest.mark.parametrize("objective", ["relativistic", "non_saturating"])
+def test_one_stage_gives_g_its_slope_unless_d_is_utterly_sure(objective):
+    fake = torch.tensor([3.0, 0.0, -40.0, -200.0])
+    game = play(objective=objective)
+    ratio, _ = slope_ratio(game, torch.zeros(4), fake)
+    of_d = fake.sigmoid() / 4  # of softplus(fake), or of softplus(fake - 0)
+    torch.testing.assert_close((ratio * of_d)[:3], -(-fake).sigmoid()[:3] / 4)
+    assert (ratio * of_d)[3] == 0 and ratio.isfinite().all()
