@@ -120,7 +120,7 @@ def batchwise(discriminator: Discriminator) -> str:
 
 
 def about_one_stage(recipe: Recipe, discriminator: Discriminator) -> Iterator[str]:
-    """G's gradient at an image must follow from D's: by one factor, and of the same images."""
+    """Where G's gradient at an image is not D's times one number, or is wanted at other images than D's."""
     if not recipe.one_stage:
         return
     fitting = [name for name, entry in OBJECTIVES.items() if entry.one_stage]

@@ -126,9 +126,9 @@ class Recipe:
     """Split every batch into this many passes and average their gradients: the memory of a smaller batch. What looks
     at neighbours (batch norm, minibatch layers, dragan, pull_away) sees one part."""
     one_stage: bool = False
-    """Update both players from one pass of each network (arXiv:2103.00430), about 0.7 of the work: G learns from D as
-    it was before D's step, and not at all where D is utterly sure. Steps with a penalty stay two, and in a log line
-    g_loss is of both kinds."""
+    """Update both players from one pass of each network (arXiv:2103.00430), about 0.7 of the work of a step without
+    penalties. G learns from D as it was before D's step, and nothing from images of which D is utterly sure (a logit
+    below -65 or so). A step with penalties stays two updates; a logged g_loss averages over both kinds."""
     d_steps: int = 1
     """Discriminator steps in an iteration."""
     g_steps: int = 1
@@ -155,7 +155,8 @@ class Recipe:
     """Of the keras schedule."""
     later_kimg: float = 0.0
     """From here on `later` holds, and a linear or cosine schedule begins again, once (warm restarts, arXiv:1608.03983);
-    0 is never. The first fall must end here, the second at kimg or after it: `later` may have another lr_kimg."""
+    0 is never. With these lr_kimg must be the same, so that the first fall ends here; the second must reach kimg, over
+    lr_kimg again or over one that `later` sets."""
     later: dict[str, Any] = field(default_factory=dict)
     """Fields with a new value then, such as augment_p=0.6: of those in training.checks.LATER. Whoever sets it
     replaces all of it, and a dictionary in it all of the old one: penalties={"r1":0.5}, in quotes for a shell."""

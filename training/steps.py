@@ -103,9 +103,9 @@ def d_step(game: Game, real: Tensor, labels: Tensor | None, penalise: bool = Fal
 def both_steps(game: Game, real: Tensor, labels: Tensor | None) -> Stats:
     """An update of both players from one pass of each network: Shen et al. 2021, https://arxiv.org/abs/2103.00430.
 
-    Where G's loss has a slope at a generated image's logit, D's has another; behind it, in D, all is the same. So the
-    gradient of D's loss that arrives at an image, times the ratio of the slopes, is that of G's, and goes on into G.
-    G learns from the very images that D judges, and from D as it was before this step.
+    Both losses reach a generated image through its logit alone, so their gradients at the image differ by one number,
+    the ratio of their slopes at that logit. The gradient of D's loss that arrives at the image, times this ratio, is
+    therefore that of G's, and goes on into G. G learns from D as it was before this step.
     """
     recipe, state = game.recipe, game.state
     state.discriminator.requires_grad_(True)
@@ -127,10 +127,10 @@ def both_steps(game: Game, real: Tensor, labels: Tensor | None) -> Stats:
 
 
 def slope_ratio(game: Game, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """By what the slope of D's loss at each generated image's logit (B,) is multiplied to be that of G's; and G's loss.
+    """For each generated image (B,) the slope of G's loss at its logit, divided by that of D's; and G's loss.
 
-    Where D is utterly sure its slope vanishes (beyond a logit, or a difference of logits, of about 65 below), and no
-    ratio brings it back: G gets no gradient from these images.
+    Where D is utterly sure (a logit, or fake minus real, below -65 or so) its slope is nearly 0, and its gradient can't
+    be scaled back: G learns next to nothing from these images.
     """
     real, fake = real.detach(), fake.detach().requires_grad_()
     losses = game.objective.d_loss(real, fake, **game.arguments), game.objective.g_loss(fake, real, **game.arguments)
