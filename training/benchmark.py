@@ -39,7 +39,7 @@ class Benchmark:
     mixed_precision: Literal["no", "bf16"] | None = None
     """Of the recipe's step, in place of its own; the plain loop stays in fp32."""
     one_stage: bool = False
-    """Let the recipe's step update both players from one pass of each network."""
+    """Let the recipe's step update both players from one pass of each network; batch norm in D, say, forbids it."""
 
 
 def run(options: Benchmark) -> dict[str, float]:

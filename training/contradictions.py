@@ -40,8 +40,10 @@ def about_rates(recipe: Recipe) -> Iterator[str]:
     if (recipe.lr_schedule in ("linear", "cosine")) != bool(recipe.lr_kimg):
         advice = NO_LR_KIMG if recipe.lr_kimg else LR_KIMG
         yield f"lr_schedule {recipe.lr_schedule} with lr_kimg {recipe.lr_kimg:g}: {advice}"
-    elif bool(recipe.lr_kimg) != bool(second):
-        yield f"later: lr_kimg {second:g} is no length of a second fall of the rates; leave it out of --later"
+    elif second and not recipe.lr_kimg:
+        yield "later: lr_kimg is for rates that fall; leave it out of --later, or add --lr-schedule linear"
+    elif recipe.lr_kimg and not second:
+        yield "later: lr_kimg 0 is no length of a second fall of the rates; leave it out of --later"
     elif recipe.lr_kimg and 0 < recipe.later_kimg < recipe.kimg:
         if recipe.lr_kimg != recipe.later_kimg or second < recipe.kimg - recipe.later_kimg - 1e-6:
             half = f"{recipe.kimg / 2:.10g}"
@@ -131,9 +133,9 @@ def about_one_stage(recipe: Recipe, discriminator: Discriminator) -> Iterator[st
     if recipe.d_batches != "separate":
         yield f"one_stage: d_batches {recipe.d_batches} is another loss or more steps; use --d-batches separate"
     if recipe.label_noise or recipe.label_flip:
-        yield "one_stage: label_noise and label_flip tell D of an image what G isn't told; leave them out"
+        yield "one_stage: D is told other labels than G aims at; use --label-noise 0 --label-flip 0"
     if recipe.pull_away:
-        yield "one_stage: pull_away is a loss of G alone; leave it out"
+        yield "one_stage: pull_away is a loss of G alone; use --pull-away 0"
     if recipe.penalties and recipe.penalty_every == 1:
         yield "one_stage: every step has a penalty, and so stays two; use --penalty-every 4"
     if layer := batchwise(discriminator):

@@ -21,7 +21,7 @@ from training.clock import Clock
 from training.data import Batches, ImageData, load_images
 from training.growing import blend, grown
 from training.objectives import OBJECTIVES
-from training.optimizers import lr_factor, make_optimizer
+from training.optimizers import make_optimizer
 from training.processor import knows_bf16
 from training.recipe import Recipe
 from training.runlog import RunLog
@@ -160,8 +160,16 @@ def warn(recipe: Recipe, data: ImageData, found: int) -> None:
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():
         log.warning("this CPU has no instructions for bf16 and is slower in it; use --mixed-precision no")
-    if recipe.lr_kimg and (left := lr_factor(recipe.at(recipe.kimg), Clock(round(1000 * recipe.kimg)))) > 0.01:
-        log.warning("the learning rates end at %.0f %% of where they began to fall, not at 0", 100 * left)
+    begun = recipe.later_kimg if recipe.later_kimg < recipe.kimg else 0.0
+    length, rest = recipe.at(begun).lr_kimg, recipe.kimg - begun
+    if 0.99 * length > rest:
+        option = "lr_kimg=%.10g in --later" if begun else "--lr-kimg %.10g"
+        log.warning(
+            f"the run ends after %g of the %g kimg over which the learning rates fall to 0; for all of it, {option}",
+            rest,
+            length,
+            rest,
+        )
     if recipe.later_kimg >= recipe.kimg:
         log.warning(
             "the run ends at %g kimg, without what the recipe has for later_kimg %g", recipe.kimg, recipe.later_kimg

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -323,3 +324,27 @@ def test_two_processes_train_one_model(recipe, tmp_path):
     assert first == second != "0.5"
     folder = checkpoint.find(run)
     assert len(list(folder.glob("rng-*"))) == 2 and checkpoint.read_record(folder)["clock"]["steps"] == 5
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"kimg": 2.0, "lr_kimg": 2.0}, None),
+        (
+            {"kimg": 1.0, "lr_kimg": 2.0},
+            "after 1 of the 2 kimg over which .* fall to 0; .*, --lr-kimg 1$",
+        ),
+        ({"kimg": 2.0, "lr_kimg": 2.0, "later_kimg": 2.0}, None),  # only the first part
+        ({"kimg": 3.0, "lr_kimg": 2.0, "later_kimg": 2.0}, "1 of the 2 kimg .*, lr_kimg=1 in --later$"),
+        ({"kimg": 3.0, "lr_kimg": 2.0, "later_kimg": 2.0, "later": {"lr_kimg": 1.0}}, None),
+        (
+            {"kimg": 3.0, "lr_kimg": 2.0, "later_kimg": 2.0, "later": {"lr_kimg": 4.0}},
+            "1 of the 4 .*, lr_kimg=1 in --later$",
+        ),
+    ],
+)
+def test_a_run_that_ends_before_its_rates_do_says_so(changes, said, recipe, caplog):
+    data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
+    trainer.warn(dataclasses.replace(recipe, lr_schedule="linear", **changes).check(), data, len(data))
+    messages = [message for message in caplog.messages if "learning rates" in message]
+    assert len(messages) == bool(said) and (not said or re.search(said, messages[0]))
