@@ -85,13 +85,12 @@ def d_step(game: Game, real: Tensor, labels: Tensor | None, penalise: bool = Fal
     with torch.no_grad(), game.accelerator.autocast():
         fake = state.generator(game.latents(len(real)), labels).float()
     verdicts = (draw_labels(recipe, real, real=True), draw_labels(recipe, fake, real=False))
-    judged: dict[str, list[Tensor]] = {"real_logit": [], "fake_logit": []}
+    judged: list[dict[str, Tensor]] = []
 
     def losses(shown: tuple[str, ...]) -> Iterator[tuple[Tensor, Stats]]:
         for part in game.parts(real, fake, labels, *verdicts):
             loss, stats, logits = d_loss(game, Part(*part), penalise, shown)
-            for name, values in logits.items():
-                judged[f"{name}_logit"].append(values.detach())
+            judged.append(logits)
             yield loss, stats
 
     stats: Stats = {}
@@ -110,15 +109,14 @@ def both_steps(game: Game, real: Tensor, labels: Tensor | None) -> Stats:
     recipe, state = game.recipe, game.state
     state.discriminator.requires_grad_(True)
     verdicts = (draw_labels(recipe, real, real=True), draw_labels(recipe, real, real=False))
-    judged: dict[str, list[Tensor]] = {"real_logit": [], "fake_logit": []}
+    judged: list[dict[str, Tensor]] = []
 
     def losses() -> Iterator[tuple[Tensor, Stats]]:
         for z, shown, classes, *told in game.parts(game.latents(len(real)), real, labels, *verdicts):
             with game.accelerator.autocast():
                 fake = state.generator(z, classes).float()
             loss, stats, logits = d_loss(game, Part(shown, fake, classes, *told), False, ("real", "fake"))
-            for name, values in logits.items():
-                judged[f"{name}_logit"].append(values.detach())
+            judged.append(logits)
             ratio, g_loss = slope_ratio(game, **logits)
             fake.register_hook(lambda gradient, ratio=ratio: gradient * ratio.view(-1, 1, 1, 1))
             yield loss, stats | {"g_loss": g_loss}
@@ -132,17 +130,18 @@ def slope_ratio(game: Game, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]
     Where D is utterly sure (a logit, or fake minus real, below -65 or so) its slope is nearly 0, and its gradient can't
     be scaled back: G learns next to nothing from these images.
     """
-    real, fake = real.detach(), fake.detach().requires_grad_()
+    fake = fake.detach().requires_grad_()
     losses = game.objective.d_loss(real, fake, **game.arguments), game.objective.g_loss(fake, real, **game.arguments)
     of_d, of_g = (torch.autograd.grad(loss, fake)[0] for loss in losses)
     return of_g / of_d.clamp(min=1e-30), losses[1].detach()  # D's slopes are positive, see Objective.one_stage
 
 
-def report(game: Game, stats: Stats, judged: dict[str, list[Tensor]]) -> Stats:
-    """What is known after D's step, from its losses and its logits, by parts."""
+def report(game: Game, stats: Stats, judged: list[dict[str, Tensor]]) -> Stats:
+    """What is known after D's step, from its losses and the logits of each part."""
     if "d_loss_real" in stats:
         stats["d_loss"] = stats["d_loss_real"] + stats["d_loss_fake"]
-    logits = {name: torch.cat(values) for name, values in judged.items()}
+    names = ("real", "fake")
+    logits = {f"{name}_logit": torch.cat([part[name] for part in judged if name in part]) for name in names}
     game.seen |= logits
     return stats | remember(game, **logits)
 
@@ -161,7 +160,7 @@ class Part:
 
 
 def d_loss(game: Game, part: Part, penalise: bool, shown: tuple[str, ...]) -> tuple[Tensor, Stats, dict[str, Tensor]]:
-    """The discriminator's loss, what it is made of, and the logits of what was shown.
+    """The discriminator's loss, what it is made of, and the logits of what was shown, detached.
 
     Args:
         shown: which of ("real", "fake") D judges now.
@@ -189,7 +188,7 @@ def d_loss(game: Game, part: Part, penalise: bool, shown: tuple[str, ...]) -> tu
     for name, weight in penalties.items():
         stats[name] = PENALTIES[name](critic, part.real, part.fake)
         loss = loss + weight * recipe.penalty_every * stats[name]
-    return loss, stats, logits
+    return loss, stats, {name: values.detach() for name, values in logits.items()}
 
 
 def remember(game: Game, real_logit: Tensor, fake_logit: Tensor) -> Stats:

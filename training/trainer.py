@@ -222,8 +222,8 @@ def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
             real, labels = batches.at(clock.images + recipe.batch_size * accelerator.process_index)
             real = blend(recipe, state.discriminator, real)
             labels = labels if recipe.conditional else None
-            due = (clock.steps * recipe.d_steps + i) % game.recipe.penalty_every == 0
-            penalise = due and bool(game.recipe.penalties)
+            turn = clock.steps * recipe.d_steps + i
+            penalise = bool(game.recipe.penalties) and turn % game.recipe.penalty_every == 0
             together = recipe.one_stage and not penalise  # else the penalty would go on into G, and wants fp32
             seen.append(both_steps(game, real, labels) if together else d_step(game, real, labels, penalise))
             clock.images += images_per_step
