@@ -10,7 +10,7 @@ import torch
 from ganhub.errors import UserError
 from ganhub.models import ARCHITECTURES
 from training.augment import AUGMENTATIONS
-from training.contradictions import about_rates, contradictions
+from training.contradictions import about_parts, about_rates, contradictions
 from training.crops import CROPS
 from training.objectives import OBJECTIVES
 from training.optimizers import OPTIMIZERS, make_optimizer
@@ -24,6 +24,7 @@ FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg", "later
 SHARES = ["label_flip", "augment_p", "augment_target"]
 # What may change within a run: `later` sets it, and the steps ask for it at every iteration.
 LATER = ["g_lr", "d_lr", "lr_kimg", "objective_args", "penalties", "penalty_every", "pull_away", "augment_p"]
+LATER += ["typical", "typical_by", "one_stage", "later_kimg", "later"]
 
 
 def check(recipe: Recipe) -> None:
@@ -38,19 +39,17 @@ def check(recipe: Recipe) -> None:
 
 def problems(recipe: Recipe) -> Iterator[str]:
     """Each may rely on there being none before it, so the first one counts."""
-    asked = (bad_types, unknown_names, bad_numbers)
-    yield from (problem for ask in asked for problem in ask(recipe))
-    moments = {"": recipe}
-    if recipe.later:
-        moments["later: "] = recipe.at(recipe.later_kimg)
-        yield from (f"later: {problem}" for ask in asked for problem in ask(moments["later: "]))
+    for number, (_, part) in enumerate(recipe.parts()):
+        for ask in (bad_types, unknown_names, bad_numbers):
+            yield from ("later: " * number + problem for problem in ask(part))
+    yield from about_parts(recipe)
     yield from about_rates(recipe)
-    for when, moment in moments.items():
+    for number, (_, part) in enumerate(recipe.parts()):
         with torch.device("meta"):  # without memory: only to see what the arguments make
-            generator, discriminator = moment.build(num_classes=2)
-        make_optimizer(moment, generator, "g")
-        make_optimizer(moment, discriminator, "d")
-        yield from (when + problem for problem in contradictions(moment, generator, discriminator))
+            generator, discriminator = part.build(num_classes=2)
+        make_optimizer(part, generator, "g")
+        make_optimizer(part, discriminator, "d")
+        yield from ("later: " * number + problem for problem in contradictions(part, generator, discriminator))
 
 
 def bad_types(recipe: Recipe) -> Iterator[str]:

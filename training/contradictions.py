@@ -13,6 +13,7 @@ LR_KIMG = "linear and cosine need their length, such as --lr-kimg 500"
 NO_LR_KIMG = "only linear and cosine have a length; leave --lr-kimg out, or add --lr-schedule linear"
 LR_DECAY = "keras needs one, such as --lr-decay 1e-6"
 NO_LR_DECAY = "only keras takes one; leave --lr-decay out, or add --lr-schedule keras"
+WITHOUT_LATER = " --later-kimg 0 --later"
 
 
 def contradictions(recipe: Recipe, generator: Generator, discriminator: Discriminator) -> Iterator[str]:
@@ -32,39 +33,60 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
         yield f"label_flip {recipe.label_flip:g} leaves D nothing true to learn; it must be below 0.5"
 
 
+def about_parts(recipe: Recipe) -> Iterator[str]:
+    """Of the whole run: where one part ends and the next begins."""
+    before = 0.0
+    for number, (begun, part) in enumerate(recipe.parts()):
+        when = "later: " * number
+        if part.later and not part.later_kimg:
+            yield f"{when}later says what changes, and later_kimg when; set both, or neither with{WITHOUT_LATER}"
+        if part.later_kimg and not part.later and not part.lr_kimg:
+            yield f"{when}later_kimg: nothing changes then; say what with --later, such as --later augment_p=0.5"
+        if number and begun <= before:
+            yield f"{when}begins at later_kimg {begun:g}, and the part before it at {before:g}; it must come after that"
+        before = begun
+
+
 def about_rates(recipe: Recipe) -> Iterator[str]:
-    """Of the whole run, before `later_kimg` and after it."""
-    if recipe.later and not recipe.later_kimg:
-        yield "later says what changes, and later_kimg when; set both, or neither with --later-kimg 0 --later"
-    second = recipe.at(recipe.later_kimg).lr_kimg
-    if (recipe.lr_schedule in ("linear", "cosine")) != bool(recipe.lr_kimg):
+    """Of the whole run: learning rates fall to 0 once in each part of it."""
+    falls = recipe.lr_schedule in ("linear", "cosine")
+    if falls != bool(recipe.lr_kimg):
         advice = NO_LR_KIMG if recipe.lr_kimg else LR_KIMG
         yield f"lr_schedule {recipe.lr_schedule} with lr_kimg {recipe.lr_kimg:g}: {advice}"
-    elif second and not recipe.lr_kimg:
-        yield "later: lr_kimg is for rates that fall; leave it out of --later, or add --lr-schedule linear"
-    elif recipe.lr_kimg and not second:
-        yield "later: lr_kimg 0 is no length of a second fall of the rates; leave it out of --later"
-    elif recipe.lr_kimg and 0 < recipe.later_kimg < recipe.kimg:
-        if recipe.lr_kimg != recipe.later_kimg or second < recipe.kimg - recipe.later_kimg - 1e-6:
-            half = f"{recipe.kimg / 2:.10g}"
-            lengths = f"--lr-kimg {half} --later-kimg {half}"
-            if "lr_kimg" in recipe.later:
-                lengths = f"--later-kimg {recipe.lr_kimg:.10g} --kimg {recipe.lr_kimg + second:.10g}"
-            yield (
-                f"kimg {recipe.kimg:g}: the rates fall to 0 twice, over lr_kimg {recipe.lr_kimg:g}, which must end at "
-                f"later_kimg {recipe.later_kimg:g}, and then over {second:g}, which must reach kimg; use {lengths}, or "
-                f"let them fall once with --lr-kimg {recipe.kimg:.10g} --later-kimg 0 --later"
-            )
-    elif recipe.lr_kimg and recipe.kimg > recipe.lr_kimg:
-        yield (
-            f"kimg {recipe.kimg:g}: the rates reach 0 at lr_kimg {recipe.lr_kimg:g}, and nothing is learnt after that; "
-            f"end there with --kimg {recipe.lr_kimg:g}, or for a longer run use --lr-kimg {recipe.kimg:g}"
-        )
     if (recipe.lr_schedule == "keras") != bool(recipe.lr_decay):
         advice = NO_LR_DECAY if recipe.lr_decay else LR_DECAY
         yield f"lr_schedule {recipe.lr_schedule} with lr_decay {recipe.lr_decay:g}: {advice}"
-    if recipe.later_kimg and not recipe.later and not recipe.lr_kimg:
-        yield "later_kimg: nothing changes then; say what with --later, such as --later augment_p=0.5"
+    for number, (_, part) in enumerate(recipe.parts()):
+        when = "later: " * number
+        if part.lr_kimg and not falls:
+            yield f"{when}lr_kimg is for rates that fall; leave it out of --later, or add --lr-schedule linear"
+        if falls and not part.lr_kimg:
+            yield f"{when}lr_kimg 0 is no length of a fall of the rates; leave it out of --later"
+    if falls:
+        yield from about_lengths(recipe)
+
+
+def about_lengths(recipe: Recipe) -> Iterator[str]:
+    """A fall may not end before its part of the run does, and only the last one may be cut short."""
+    parts = [(begun, part) for begun, part in recipe.parts() if begun < recipe.kimg]
+    ends = [begun for begun, _ in parts[1:]] + [recipe.kimg]
+    once = f"--lr-kimg {recipe.kimg:.10g}" + (WITHOUT_LATER if recipe.later_kimg else "")
+    for (begun, part), end in zip(parts, ends):
+        length, last = end - begun, end == recipe.kimg
+        if abs(part.lr_kimg - length) < 1e-6 or (last and part.lr_kimg > length):
+            continue
+        if len(parts) == 1:
+            yield (
+                f"kimg {end:g}: the rates reach 0 at lr_kimg {part.lr_kimg:g}, and nothing is learnt after that; "
+                f"end there with --kimg {part.lr_kimg:g}, or for a longer run use {once}"
+            )
+        else:
+            option = f"lr_kimg={length:.10g} in --later" if begun else f"--lr-kimg {length:.10g}"
+            yield (
+                f"kimg {recipe.kimg:g}: from {begun:g} kimg on the rates fall to 0 over lr_kimg {part.lr_kimg:g}, but "
+                f"that part ends at {'kimg' if last else 'later_kimg'} {end:g}; use {option}, or let them fall once "
+                f"with {once}"
+            )
 
 
 def about_the_objective(recipe: Recipe, discriminator: Discriminator) -> Iterator[str]:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -80,6 +81,7 @@ class Batches:
         flip: mirror half of the images, at random.
         shuffle: a new order every epoch; without it, the data set's own, over and over.
         pixel_range: what black and white become.
+        chosen: from which kimg of the run on which of the pictures (N,) take part, by number; all of them by default.
     """
 
     def __init__(
@@ -90,10 +92,12 @@ class Batches:
         flip: bool = False,
         shuffle: bool = True,
         pixel_range: tuple[float, float] = (-1.0, 1.0),
+        chosen: Sequence[tuple[float, Tensor]] = (),
     ):
         self.data, self.batch_size, self.seed, self.flip = data, batch_size, seed, flip
         self.shuffle, self.pixel_range = shuffle, pixel_range
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        self.chosen = chosen or [(0.0, torch.arange(len(data)))]
+        self._ordered, self._order = (-1, -1), torch.empty(0, dtype=torch.long)
 
     def at(self, position: int) -> tuple[Tensor, Tensor | None]:
         """Images (B, C, R, R) in the pixel range and labels (B,) from the `position`-th image of the run on.
@@ -107,20 +111,22 @@ class Batches:
         return images, None if self.data.labels is None else self.data.labels[index]
 
     def indices(self, position: int, count: int) -> Tensor:
+        choice = sum(1000 * begun <= position for begun, _ in self.chosen) - 1
         parts: list[Tensor] = []
         while count > 0:
-            epoch, start = divmod(position, len(self.data))
-            part = self._permutation(epoch)[start : start + count]
+            epoch, start = divmod(position, len(self.chosen[choice][1]))
+            part = self._epoch(choice, epoch)[start : start + count]
             parts.append(part)
             position, count = position + len(part), count - len(part)
         return torch.cat(parts)
 
-    def _permutation(self, epoch: int) -> Tensor:
-        if epoch != self._epoch:
-            generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
-            count = len(self.data)
-            order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
-            self._epoch, self._order = epoch, order.to(self.data.images.device)
+    def _epoch(self, choice: int, epoch: int) -> Tensor:
+        if self._ordered != (choice, epoch):
+            numbers = self.chosen[choice][1]
+            if self.shuffle:
+                generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
+                numbers = numbers[torch.randperm(len(numbers), generator=generator)]
+            self._ordered, self._order = (choice, epoch), numbers.to(self.data.images.device)
         return self._order
 
 

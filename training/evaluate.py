@@ -141,9 +141,11 @@ def may_show(folder: Path, digest: str) -> bool:
 
 def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, str]":
     """What the model was trained on, what to compare with, and the split that the latter is."""
+    import torch
+
     from training.data import load_images
     from training.references import split_names
-    from training.typical import most_typical
+    from training.typical import choose
 
     source = options.reference or options.data
     names = split_names(source)
@@ -151,7 +153,8 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     everything = load_images(recipe)
     same = source == options.data and split == recipe.split
     real = everything if same else load_images(dataclasses.replace(recipe, data=source), split)
-    train = most_typical(everything, recipe.typical, recipe.conditional)
+    learnt = torch.cat([numbers for _, numbers in choose(recipe, everything)]).unique()
+    train = everything.pick(learnt)
     for pictures, what in ((real, f"{source}, split {split}"), (train, f"{options.data}, what the recipe learns from")):
         if len(pictures) < MIN_IMAGES:
             raise UserError(f"{what}: {len(pictures)} pictures, too few to compare with; need {MIN_IMAGES}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -51,7 +52,9 @@ class Recipe:
     """1 (grey), 3 (RGB), or 2 for points in the plane (at resolution 1)."""
     typical: float = 1.0
     """Learn from this share of the pictures only, of each class if conditional: the most typical ones
-    (arXiv:2007.15255, by pixels at 16x16). For a thousand pictures and more."""
+    (arXiv:2007.15255). For a thousand pictures and more."""
+    typical_by: Literal["pixels", "edges"] = "pixels"
+    """What is typical: for pixels (at 16x16) plain pictures, for edges (histograms of gradients) common shapes."""
     flip: bool = False
     """Mirror half of the real images, at random. Never for digits or text."""
     shuffle: bool = True
@@ -154,12 +157,13 @@ class Recipe:
     lr_decay: float = 0.0
     """Of the keras schedule."""
     later_kimg: float = 0.0
-    """From here on `later` holds, and a linear or cosine schedule begins again, once (warm restarts, arXiv:1608.03983);
-    0 is never. With these lr_kimg must be the same, so that the first fall ends here; the second must reach kimg, over
+    """From here on `later` holds, and a linear or cosine schedule begins again (warm restarts, arXiv:1608.03983); 0 is
+    never. With these lr_kimg must be the same, so that the first fall ends here; the second must reach kimg, over
     lr_kimg again or over one that `later` sets."""
     later: dict[str, Any] = field(default_factory=dict)
     """Fields with a new value then, such as augment_p=0.6: of those in training.checks.LATER. Whoever sets it
-    replaces all of it, and a dictionary in it all of the old one: penalties={"r1":0.5}, in quotes for a shell."""
+    replaces all of it, and a dictionary in it all of the old one: penalties={"r1":0.5}, in quotes for a shell. For a
+    third part of the run it sets later_kimg and later once more."""
     clip_value: float = 0.0
     """Clip every number of both networks' gradients to +- this; 0 is off."""
     clip_norm: float = 0.0
@@ -185,9 +189,21 @@ class Recipe:
     snapshot_kimg: float = 0.0
     """Keep the weights of both networks this often, as model folders that stay; 0 keeps none."""
 
+    def parts(self) -> Iterator[tuple[float, Self]]:
+        """The run's parts in turn: the kimg from which each holds, and the recipe as it holds then."""
+        begun, part = 0.0, self
+        yield begun, part
+        while begun := part.later_kimg:
+            part = dataclasses.replace(part, **{"later_kimg": 0.0, "later": {}, **part.later})
+            yield begun, part
+
+    def part(self, kimg: float) -> tuple[float, Self]:
+        """The part that this moment of the run lies in."""
+        return [(begun, part) for begun, part in self.parts() if begun <= kimg][-1]
+
     def at(self, kimg: float) -> Self:
         """The recipe as it holds at this moment of the run."""
-        return dataclasses.replace(self, **self.later) if 0 < self.later_kimg <= kimg else self
+        return self.part(kimg)[1]
 
     def build(self, num_classes: int = 0) -> "tuple[Generator, Discriminator]":
         """Fresh networks. `num_classes` is the data set's, used if the recipe is conditional.

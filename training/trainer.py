@@ -29,7 +29,7 @@ from training.signals import Interrupted, StopSignal
 from training.snapshots import save_snapshot
 from training.sources import settled
 from training.steps import Game, Stats, both_steps, d_step, g_step
-from training.typical import most_typical
+from training.typical import Choices, choose
 from training.warm_start import warm_start
 
 log = logging.getLogger(__name__)
@@ -53,9 +53,8 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False, backup: Bac
         Interrupted: SIGINT or SIGTERM came; the run is saved and can be resumed.
     """
     run_dir = Path(run_dir)
-    recipe, accelerator, data, state = prepare(recipe, run_dir, resume, backup)
+    recipe, accelerator, batches, state = prepare(recipe, run_dir, resume, backup)
     backup = backup if accelerator.is_main_process else None
-    batches = Batches(data, recipe.batch_size, recipe.seed, recipe.flip, recipe.shuffle, recipe.pixel_range)
     game = Game(recipe, state, accelerator)
     step, clock = make_step(game, batches), state.clock
 
@@ -92,7 +91,7 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False, backup: Bac
 
 def prepare(
     recipe: Recipe, run_dir: Path, resume: bool, backup: Backup | None
-) -> tuple[Recipe, Accelerator, ImageData, TrainState]:
+) -> tuple[Recipe, Accelerator, Batches, TrainState]:
     """All that can fail before the first step: the recipe as it is trained, its data, and the state it begins from."""
     if resume:
         recipe = continued(recipe, run_dir)
@@ -107,13 +106,15 @@ def prepare(
     if backup and accelerator.is_main_process:
         backup.check(recipe.save_kimg)
     with accelerator.main_process_first():  # it fills the cache that the others read
-        everything = load_images(recipe)
-    data = most_typical(everything, recipe.typical, recipe.conditional).to(accelerator.device)
+        data = load_images(recipe)
+    chosen = choose(recipe, data)
+    data = data.to(accelerator.device)
     if accelerator.is_main_process:
-        warn(recipe, data, len(everything))
+        warn(recipe, data, chosen)
+    batches = Batches(data, recipe.batch_size, recipe.seed, recipe.flip, recipe.shuffle, recipe.pixel_range, chosen)
     state = start_state(recipe, data, accelerator, resume)
     open_folder(recipe, run_dir, state, accelerator, resume)
-    return recipe, accelerator, data, state
+    return recipe, accelerator, batches, state
 
 
 @contextlib.contextmanager
@@ -152,30 +153,37 @@ def open_folder(recipe: Recipe, run_dir: Path, state: TrainState, accelerator: A
             checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
 
 
-def warn(recipe: Recipe, data: ImageData, found: int) -> None:
-    """What can be trained, but may not be meant. `found`: pictures before the recipe chose among them."""
-    if len(data) < found:
-        log.warning("learning from the %d most typical of %d pictures; --typical 1 takes all", len(data), found)
+def warn(recipe: Recipe, data: ImageData, chosen: Choices) -> None:
+    """What can be trained, but may not be meant."""
+    for begun, numbers in chosen:
+        if len(numbers) < len(data):
+            since = f" from {begun:g} kimg on" if begun else ""
+            log.warning(
+                "learning from the %d most typical of %d pictures%s; --typical 1 takes all",
+                len(numbers),
+                len(data),
+                since,
+            )
     if not grown(recipe, recipe.kimg):
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():
         log.warning("this CPU has no instructions for bf16 and is slower in it; use --mixed-precision no")
-    begun = recipe.later_kimg if recipe.later_kimg < recipe.kimg else 0.0
-    length, rest = recipe.at(begun).lr_kimg, recipe.kimg - begun
-    if 0.99 * length > rest:
+    begun, last = [(begun, part) for begun, part in recipe.parts() if begun < recipe.kimg][-1]
+    rest = recipe.kimg - begun
+    if 0.99 * last.lr_kimg > rest:
         option = "lr_kimg=%.10g in --later" if begun else "--lr-kimg %.10g"
         log.warning(
             f"the run ends after %g of the %g kimg over which the learning rates fall to 0; for all of it, {option}",
             rest,
-            length,
+            last.lr_kimg,
             rest,
         )
-    if recipe.later_kimg >= recipe.kimg:
+    if last.later_kimg:
         log.warning(
-            "the run ends at %g kimg, without what the recipe has for later_kimg %g", recipe.kimg, recipe.later_kimg
+            "the run ends at %g kimg, without what the recipe has for later_kimg %g", recipe.kimg, last.later_kimg
         )
-    if len(data) < recipe.batch_size:
-        log.warning("%d pictures of %s are fewer than a batch of %d", len(data), recipe.data, recipe.batch_size)
+    if (fewest := min(len(numbers) for _, numbers in chosen)) < recipe.batch_size:
+        log.warning("%d pictures of %s are fewer than a batch of %d", fewest, recipe.data, recipe.batch_size)
 
 
 def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator, resume: bool = False) -> TrainState:
@@ -224,7 +232,7 @@ def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
             labels = labels if recipe.conditional else None
             turn = clock.steps * recipe.d_steps + i
             penalise = bool(game.recipe.penalties) and turn % game.recipe.penalty_every == 0
-            together = recipe.one_stage and not penalise  # else the penalty would go on into G, and wants fp32
+            together = game.recipe.one_stage and not penalise  # else the penalty would go on into G, and wants fp32
             seen.append(both_steps(game, real, labels) if together else d_step(game, real, labels, penalise))
             clock.images += images_per_step
         for _ in range(0 if together else recipe.g_steps):

@@ -1,12 +1,14 @@
 """Learning from the most typical pictures only: a small network draws few kinds well or many kinds badly.
 
 Instance selection (DeVries et al. 2020, https://arxiv.org/abs/2007.15255): fit a Gaussian to what the pictures look
-like and leave out the share of them that it finds least likely. Deviation: likeness is that of pixels, of the pictures
-shrunk to 16x16, by probabilistic PCA (Tipping and Bishop 1999), where the paper has a network trained on ImageNet. So
-it finds what is busy (hats, hands, crowds), prefers what is plain, and lets blank pictures pass.
+like, by probabilistic PCA (Tipping and Bishop 1999), and leave out the share of them that it finds least likely.
+Deviation: where the paper has a network trained on ImageNet, pictures are compared by one of two plain descriptions.
+Pixels, of the pictures shrunk to 16x16, find what is busy (hats, hands, crowds), prefer what is plain, and let blank
+pictures pass. Edges, histograms of oriented gradients (Dalal and Triggs 2005), find unusual shapes (poses, backs of
+heads, blurs) whatever their colours.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -14,24 +16,45 @@ from torch import Tensor
 
 from ganhub.errors import UserError
 from training.data import ImageData, to_float
+from training.recipe import Recipe
+
+Choices = list[tuple[float, Tensor]]
+"""From which kimg on, and which pictures (N,) by number; the first from 0."""
 
 SIDE = 16  # pixels
-COMPONENTS = 60  # beyond them pictures of 16x16 differ by detail and noise
+CELLS = 8  # per side, each with a histogram
+DIRECTIONS = 9  # of a half turn: an edge from dark to light is one from light to dark
+FAINT = 0.01  # of black to white: fainter edges are noise, so a cell of them isn't scaled up to full strength
+COMPONENTS = 60  # beyond them pictures differ by detail and noise
 FEWEST = 1000  # pictures: fewer don't say what is typical, for each is a kind of its own
-CHUNK = 4096
+CHUNK = 4096  # codes
+DECODED = 256  # pictures
 
 
-def most_typical(data: ImageData, share: float, by_class: bool) -> ImageData:
-    """The share of the pictures that is most typical, in their old order; all of them for a share of 1.
+def choose(recipe: Recipe, data: ImageData) -> Choices:
+    """What each part of the recipe's run learns from, but for parts that it doesn't reach."""
+    chosen: Choices = []
+    known: dict[tuple[float, str], Tensor] = {}
+    for begun, part in recipe.parts():
+        rule = (part.typical, part.typical_by)
+        if begun < recipe.kimg:
+            known[rule] = known[rule] if rule in known else most_typical(data, *rule, by_class=part.conditional)
+            chosen.append((begun, known[rule]))
+    return chosen
+
+
+def most_typical(data: ImageData, share: float, by: str, by_class: bool) -> Tensor:
+    """The numbers (N,) of the share of the pictures that is most typical, from the first up; all for a share of 1.
 
     Args:
+        by: what they are compared by, a key of `DESCRIPTIONS`.
         by_class: each class is judged by itself and keeps that share; otherwise classes don't count.
 
     Raises:
         UserError: there are too few pictures, of one class or in all, to say which are typical.
     """
     if share == 1:
-        return data
+        return torch.arange(len(data))
     kept = torch.zeros(len(data), dtype=torch.bool)
     for name, members in groups(data, by_class):
         if len(members) < FEWEST:
@@ -39,10 +62,10 @@ def most_typical(data: ImageData, share: float, by_class: bool) -> ImageData:
                 f"typical {share:g}: {len(members)} pictures{name} are too few to tell which are typical, that needs "
                 f"{FEWEST:,}; use --typical 1"
             )
-        codes = torch.cat([shrink(data.images[part]) for part in members.split(CHUNK)])
+        codes = torch.cat([DESCRIPTIONS[by](data.images[part]) for part in members.split(DECODED)])
         order = unlikeliness(codes).argsort(stable=True)
         kept[members[order[: max(round(share * len(members)), 1)]]] = True
-    return data.pick(kept)
+    return kept.nonzero().squeeze(1)
 
 
 def groups(data: ImageData, by_class: bool) -> Iterator[tuple[str, Tensor]]:
@@ -57,6 +80,32 @@ def groups(data: ImageData, by_class: bool) -> Iterator[tuple[str, Tensor]]:
 def shrink(images: Tensor) -> Tensor:
     """(N, C, R, R) uint8 -> (N, C*16*16) float32; a smaller picture keeps its size."""
     return F.adaptive_avg_pool2d(to_float(images), min(SIDE, images.shape[-1])).flatten(1)
+
+
+def edges(images: Tensor) -> Tensor:
+    """(N, C, R, R) uint8, R >= 8 -> (N, 9*8*8) float32: how strong the edges of each direction are in each cell.
+
+    A gradient counts for the two directions that are nearest to its own; a cell is scaled by the strength of the 3x3
+    cells around it, so that contrast and light don't count.
+    """
+    grey = F.pad(to_float(images, (0.0, 1.0)).mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    across = grey[:, :, 1:-1, 2:] - grey[:, :, 1:-1, :-2]
+    down = grey[:, :, 2:, 1:-1] - grey[:, :, :-2, 1:-1]
+    strength = torch.hypot(across, down)
+    direction = torch.atan2(down, across).remainder(torch.pi) * (DIRECTIONS / torch.pi)
+    lower = direction.floor()
+    upper_share = direction - lower
+    lower = lower.long() % DIRECTIONS  # rounding can make it 9, which is 0 again
+    votes = strength.new_zeros(len(grey), DIRECTIONS, *strength.shape[2:])
+    votes.scatter_add_(1, lower, strength * (1 - upper_share))
+    votes.scatter_add_(1, (lower + 1) % DIRECTIONS, strength * upper_share)
+    histograms = F.adaptive_avg_pool2d(votes, CELLS)
+    energy = histograms.square().sum(1, keepdim=True)
+    around = F.avg_pool2d(energy, 3, stride=1, padding=1, count_include_pad=False)
+    return (histograms / (around + FAINT**2).sqrt()).flatten(1)
+
+
+DESCRIPTIONS: dict[str, Callable[[Tensor], Tensor]] = {"pixels": shrink, "edges": edges}
 
 
 def unlikeliness(codes: Tensor) -> Tensor:

@@ -7,6 +7,13 @@ from ganhub.card.facts import Facts
 from ganhub.card.measured import percent
 from ganhub.layout import local_sheets
 
+ALL = (1.0, "")
+LIKENESS = {
+    "pixels": "pixels at 16x16, which prefers plain pictures",
+    "edges": "histograms of edges, which prefers common poses",
+}
+UNSAID = ("typical", "typical_by", "later_kimg", "later")  # have sentences of their own
+
 
 def section(facts: Facts, recipe: dict[str, Any]) -> str:
     if facts.origin:
@@ -23,30 +30,44 @@ def section(facts: Facts, recipe: dict[str, Any]) -> str:
 
 
 def _chosen(recipe: dict[str, Any]) -> str:
-    share = recipe.get("typical", 1.0)
-    if share == 1:
+    if _rule(recipe) == ALL:
         return ""
-    of_each = " of each class" if recipe["conditional"] else ""
+    said = _selection(recipe)
+    return f"\n\n{said[0].upper()}{said[1:]}: what is rare among them was left out, so that the rest is drawn better."
+
+
+def _rule(part: dict[str, Any]) -> tuple[float, str]:
+    """The share of the pictures that is learnt from, and how these are chosen."""
+    share = part.get("typical", 1.0)
+    return ALL if share == 1 else (share, part.get("typical_by", "pixels"))
+
+
+def _selection(part: dict[str, Any]) -> str:
+    share, by = _rule(part)
+    if share == 1:
+        return "all pictures were learnt from"
+    of_each = " of each class" if part["conditional"] else ""
     return (
-        f"\n\nOnly the most typical {percent(share)} of the pictures{of_each} were learnt from (instance selection, "
-        "arXiv:2007.15255, by a likelihood of pixels at 16x16, which prefers plain pictures): what is rare among them "
-        "was left out, so that the rest is drawn better."
+        f"only the most typical {percent(share)} of the pictures{of_each} were learnt from (instance selection, "
+        f"arXiv:2007.15255, by a likelihood of {LIKENESS[by]})"
     )
 
 
 def _later(facts: Facts, recipe: dict[str, Any]) -> str:
-    begun = recipe.get("later_kimg", 0.0)
-    if not 0 < begun < facts.kimg:  # or the training ended before
-        return ""
-    changes = ["the learning rates began again"] if recipe["lr_kimg"] else []
-    changes += [f"`{name}` became {_value(value)}" for name, value in recipe["later"].items()]
-    return f"\n\nAfter {begun:,g} thousand images {'; '.join(changes)}."
+    said, part = "", recipe
+    while 0 < (begun := part.get("later_kimg", 0.0)) < facts.kimg:  # or the training ended before
+        before, part = part, {**part, "later_kimg": 0.0, "later": {}, **part["later"]}
+        changes = ["the learning rates began again"] if recipe["lr_kimg"] else []
+        changes += [_selection(part)] if _rule(part) != _rule(before) else []
+        changes += [f"`{name}` became {_value(value)}" for name, value in before["later"].items() if name not in UNSAID]
+        said += f"\n\nAfter {begun:,g} thousand images {'; '.join(changes)}."
+    return said
 
 
 def _value(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {item:g}" for key, item in value.items()) or "none"
-    return f"{value:g}"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
 
 
 def _begun(recipe: dict[str, Any]) -> str:

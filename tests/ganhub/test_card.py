@@ -163,6 +163,8 @@ def test_a_card_says_which_pictures_were_learnt_from(folder):
         (Recipe(), None),
         (Recipe(typical=0.75), "Only the most typical 75% of the pictures were learnt from (instance"),
         (Recipe(typical=0.9, conditional=True), "typical 90% of the pictures of each class were learnt from ("),
+        (Recipe(typical=0.75), "pixels at 16x16, which prefers plain pictures): what is rare"),
+        (Recipe(typical=0.75, typical_by="edges"), "histograms of edges, which prefers common poses): what is rare"),
     ):
         recipe.save(folder / "recipe.json")
         write_card(folder)
@@ -183,6 +185,19 @@ def test_a_card_says_what_changed_in_the_run(folder):
         (
             Recipe(later_kimg=1000.0, later=later, **rates),
             "the learning rates began again; `augment_p` became 0.6; `penalties` became r1 0.5, r2 0.5.",
+        ),
+        (Recipe(later_kimg=9.0, later={"one_stage": True}), "After 9 thousand images `one_stage` became true."),
+        (
+            Recipe(later_kimg=9.0, later={"typical": 0.7, "typical_by": "edges"}),
+            "After 9 thousand images only the most typical 70% of the pictures were learnt from (",
+        ),
+        (
+            Recipe(typical=0.7, later_kimg=9.0, later={"g_lr": 1e-4, "typical": 1.0}),
+            "After 9 thousand images all pictures were learnt from; `g_lr` became 0.0001.",
+        ),
+        (
+            Recipe(later_kimg=9.0, later={"g_lr": 1e-4, "later_kimg": 10.0, "later": {"d_lr": 1e-4}}),
+            "After 9 thousand images `g_lr` became 0.0001. After 10 thousand images `d_lr` became 0.0001.",
         ),
     ):
         recipe.save(folder / "recipe.json")

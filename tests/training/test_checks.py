@@ -95,19 +95,46 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0, "later_kimg": 8.0},
-            "kimg 10: .* lr_kimg 9, .* end at later_kimg 8, .* over 9, .*; use --lr-kimg 5 --later-kimg 5, or",
+            "kimg 10: from 0 kimg on .* over lr_kimg 9, but .* later_kimg 8; use --lr-kimg 8, or .* 10 --later-kimg 0",
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 4.0, "kimg": 10.0, "later_kimg": 4.0},
-            "kimg 10: .* over 4, which must reach kimg; use --lr-kimg 5 --later-kimg 5, .* 10 --later-kimg 0",
+            "kimg 10: from 4 kimg on .* over lr_kimg 4, but .* kimg 10; use lr_kimg=6 in --later, .* 10 --later-kimg 0",
         ),
         (
             {**FALLS_TWICE, "kimg": 11.0},
-            "kimg 11: .* over 4, which must reach kimg; use --later-kimg 6 --kimg 10, or let .* --lr-kimg 11 ",
+            "kimg 11: from 6 kimg on .* over lr_kimg 4, but .* at kimg 11; use lr_kimg=5 in --later, .* --lr-kimg 11 ",
         ),
         (
             {**FALLS_TWICE, "later_kimg": 5.0},
-            "kimg 10: .* over lr_kimg 6, which must end at later_kimg 5, .*; use --later-kimg 6 --kimg 10, or",
+            "kimg 10: from 0 kimg on .* over lr_kimg 6, but that part ends at later_kimg 5; use --lr-kimg 5, or",
+        ),
+        (
+            {**FALLS_TWICE, "later": {"lr_kimg": 3.0, "later_kimg": 8.0, "later": {"lr_kimg": 2.0}}},
+            "kimg 10: from 6 kimg on .* over lr_kimg 3, but .* ends at later_kimg 8; use lr_kimg=2 in --later, or",
+        ),
+        (
+            {**FALLS_TWICE, "kimg": 11.0, "later": {"lr_kimg": 2.0, "later_kimg": 8.0, "later": {"g_lr": 1e-4}}},
+            "kimg 11: from 8 kimg on .* over lr_kimg 2, but .* ends at kimg 11; use lr_kimg=3 in --later, or",
+        ),
+        (
+            {"later_kimg": 5.0, "later": {"g_lr": 1e-4, "later_kimg": 5.0, "later": {"g_lr": 1e-5}}},
+            "later: later: begins at later_kimg 5, and the part before it at 5; it must come after that",
+        ),
+        (
+            {"later_kimg": 5.0, "later": {"later": {"g_lr": 1e-4}}},
+            "later: later says what changes, and later_kimg when",
+        ),
+        (
+            {"later_kimg": 5.0, "later": {"later_kimg": 8.0, "later": {"g_lr": -1.0}}},
+            "later: later: g_lr must be above",
+        ),
+        ({"later_kimg": 5.0, "later": {"g_lr": 1e-4, "later_kimg": 8.0}}, "later: later_kimg: nothing changes then"),
+        ({"later_kimg": 5.0, "later": {"later_kimg": "8"}}, "later: later_kimg must be a number, got '8'"),
+        ({"later_kimg": 5.0, "later": {"typical": 0.0}}, "later: typical must be above 0"),
+        (
+            {"later_kimg": 5.0, "later": {"typical_by": "eye"}},
+            "later: typical_by must be one of pixels, edges, got 'eye'",
         ),
         ({"later": {"lr_kimg": "long"}}, "later says what changes, and later_kimg when; set both"),
         ({**FALLS_TWICE, "later": {"lr_kimg": "long"}}, "later: lr_kimg must be a number, got 'long'"),

@@ -138,7 +138,7 @@ def test_the_command_in_a_card_gives_the_recipe_again(tmp_path):
         discriminator={"width": 8, "norm": "none"},
         betas=(0.0, 0.9),
         later_kimg=6.0,
-        later={"augment_p": 0.6, "penalties": {"r1": 0.5, "r2": 0.5}},
+        later={"augment_p": 0.6, "penalties": {"r1": 0.5, "r2": 0.5}, "later_kimg": 9.0, "later": {"typical": 0.7}},
     )
     words = shlex.split(command(recipe))
     assert words[:5] == ["python", "-m", "training", "train", "frogs"]

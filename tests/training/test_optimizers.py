@@ -57,11 +57,13 @@ def test_further_arguments_and_betas():
         ({**RESTARTED, "lr_schedule": "cosine"}, Clock(images=150_000), 0.5),
         ({**RESTARTED, "later": {"lr_kimg": 50.0}}, Clock(images=75_000), 0.25),
         ({**RESTARTED, "later": {"lr_kimg": 50.0}}, Clock(images=125_000), 0.5),
+        ({**RESTARTED, "later": {"later_kimg": 200.0, "later": {"lr_kimg": 40.0}}}, Clock(images=150_000), 0.5),
+        ({**RESTARTED, "later": {"later_kimg": 200.0, "later": {"lr_kimg": 40.0}}}, Clock(images=210_000), 0.75),
         ({"lr_schedule": "keras", "lr_decay": 0.1, "later_kimg": 1.0}, Clock(images=2000, steps=10), 0.5),
     ],
 )
 def test_learning_rates_follow_the_clock(changes, clock, factor):
-    assert lr_factor(Recipe(**changes).at(clock.kimg), clock) == pytest.approx(factor)
+    assert lr_factor(Recipe(**changes), clock) == pytest.approx(factor)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,18 @@ def test_what_is_said_for_later_holds_from_then_on():
     before, after = [1e-3, 2e-4], [1e-2, 2e-2]
     assert seen[:3] == [({"r1"}, before, False), (set(), before, False), ({"r1"}, before, False)]
     assert seen[3:] == 2 * [({"r2", "pull_away"}, after, True)]
-    assert {*later, "objective_args", "lr_kimg"} == set(LATER)
+    others = {"objective_args", "lr_kimg", "typical", "typical_by", "one_stage", "later_kimg", "later"}
+    assert {*later, *others} == set(LATER)  # tested below, and that of which pictures with the trainer
+
+
+def test_a_run_may_have_three_parts():
+    later = {"penalties": {}, "penalty_every": 1, "later_kimg": 0.012, "later": {"one_stage": True, "g_lr": 1e-2}}
+    game = play(objective="relativistic", penalties={"r1": 1.0}, g_lr=1e-3, later_kimg=0.004, later=later)
+    step, seen = make_step(game, batches(game)), []
+    for _ in range(5):
+        stats = step()
+        seen.append(("r1" in stats, game.recipe.one_stage, game.state.g_optimizer.param_groups[0]["lr"]))
+    assert seen == [(True, False, 1e-3)] + 2 * [(False, False, 1e-3)] + 2 * [(False, True, 1e-2)]
 
 
 def test_rates_fall_a_second_time_over_a_length_of_their_own():

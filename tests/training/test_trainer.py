@@ -89,6 +89,10 @@ def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
         {"lr_schedule": "cosine", "lr_kimg": 0.04, "instance_noise": 0.1, "instance_noise_kimg": 0.04, "accumulate": 2},
         {"label_flip": 0.3, "real_label": (0.8, 1.0), "label_noise": 0.1, "shuffle": False, "g_steps": 2},
         {"typical": 0.6},
+        {
+            "later_kimg": 0.012,
+            "later": {"typical": 0.6, "typical_by": "edges", "later_kimg": 0.028, "later": {"typical": 1.0}},
+        },
         {"later_kimg": 0.012, "later": {"augment_p": 0.5, "penalty_every": 1, "g_lr": 1e-3}},
         {"later_kimg": 0.02, "later": {"penalties": {"r1": 1.0}}, "lr_schedule": "linear", "lr_kimg": 0.02},
         STYLED,
@@ -113,17 +117,23 @@ def test_a_run_learns_from_typical_pictures_only(conditional, recipe, tmp_path, 
     (_, _, everything, _), (_, _, most, state) = (
         trainer.prepare(r, tmp_path / str(r.typical), False, None) for r in (whole, chosen)
     )
-    expected = typical.most_typical(everything, 0.75, by_class=conditional)
-    assert torch.equal(most.images, expected.images) and len(most) == 18
-    assert most.labels.bincount().tolist() == [9, 9] or not conditional
-    assert state.data_digest == everything.digest
+    data = everything.data
+    numbers = typical.most_typical(data, 0.75, "pixels", by_class=conditional)
+    assert everything.indices(0, 24).sort().values.tolist() == list(range(24))
+    assert torch.equal(most.indices(0, 18).sort().values, numbers) and len(numbers) == 18
+    assert data.labels[numbers].bincount().tolist() == [9, 9] or not conditional
+    assert state.data_digest == data.digest
     assert caplog.messages == ["learning from the 18 most typical of 24 pictures; --typical 1 takes all"]
+
+
+def every(data: ImageData) -> typical.Choices:
+    return [(0.0, torch.arange(len(data)))]
 
 
 @pytest.mark.parametrize("kimg, warned", [(10.0, True), (10.5, False)])
 def test_a_run_that_ends_before_a_change_warns(kimg, warned, recipe, caplog):
     data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
-    trainer.warn(dataclasses.replace(recipe, kimg=kimg, later_kimg=10.0, later={"g_lr": 1e-4}), data, len(data))
+    trainer.warn(dataclasses.replace(recipe, kimg=kimg, later_kimg=10.0, later={"g_lr": 1e-4}), data, every(data))
     expected = ["the run ends at 10 kimg, without what the recipe has for later_kimg 10"] if warned else []
     assert caplog.messages == expected
 
@@ -133,7 +143,7 @@ def test_a_cpu_without_bf16_warns(capability, recipe, caplog, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, capability: True}, raising=False)
     data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
     for precision in ("no", "bf16"):
-        trainer.warn(dataclasses.replace(recipe, mixed_precision=precision), data, len(data))
+        trainer.warn(dataclasses.replace(recipe, mixed_precision=precision), data, every(data))
     assert ["no instructions for bf16" in message for message in caplog.messages] == ([] if capability else [True])
 
 
@@ -338,6 +348,10 @@ def test_two_processes_train_one_model(recipe, tmp_path):
         ({"kimg": 3.0, "lr_kimg": 2.0, "later_kimg": 2.0}, "1 of the 2 kimg .*, lr_kimg=1 in --later$"),
         ({"kimg": 3.0, "lr_kimg": 2.0, "later_kimg": 2.0, "later": {"lr_kimg": 1.0}}, None),
         (
+            {"kimg": 5.0, "lr_kimg": 2.0, "later_kimg": 2.0, "later": {"later_kimg": 4.0, "later": {"g_lr": 1e-4}}},
+            "after 1 of the 2 kimg .*, lr_kimg=1 in --later$",
+        ),
+        (
             {"kimg": 3.0, "lr_kimg": 2.0, "later_kimg": 2.0, "later": {"lr_kimg": 4.0}},
             "1 of the 4 .*, lr_kimg=1 in --later$",
         ),
@@ -345,6 +359,6 @@ def test_two_processes_train_one_model(recipe, tmp_path):
 )
 def test_a_run_that_ends_before_its_rates_do_says_so(changes, said, recipe, caplog):
     data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
-    trainer.warn(dataclasses.replace(recipe, lr_schedule="linear", **changes).check(), data, len(data))
+    trainer.warn(dataclasses.replace(recipe, lr_schedule="linear", **changes).check(), data, every(data))
     messages = [message for message in caplog.messages if "learning rates" in message]
     assert len(messages) == bool(said) and (not said or re.search(said, messages[0]))

@@ -8,7 +8,7 @@ from training import typical
 from training.data import ImageData
 from training.recipe import Recipe
 from training.toys import check as check_toy
-from training.typical import most_typical, shrink, unlikeliness
+from training.typical import DESCRIPTIONS, choose, edges, most_typical, shrink, unlikeliness
 
 
 def pictures(count, level, seed=0, noise=8, channels=3, side=16):
@@ -22,28 +22,27 @@ def test_odd_pictures_go_first_and_the_others_keep_their_order(odd):
     images = pictures(3000, 128)
     images[odd, :, :8] += 90  # a bright half
     data = ImageData(images, torch.arange(3000), (), "digest")
-    chosen = most_typical(data, 1 - len(odd) / 3000, by_class=False)
-    expected = [i for i in range(3000) if i not in odd]
-    assert chosen.labels.tolist() == expected and torch.equal(chosen.images, images[expected])
-    assert chosen.digest == "digest"  # of the whole set: what is measured against, and what a card names
-    assert most_typical(data, 1.0, by_class=False) is data
+    for by in DESCRIPTIONS:
+        chosen = most_typical(data, 1 - len(odd) / 3000, by, by_class=False)
+        assert chosen.tolist() == [i for i in range(3000) if i not in odd]
+        assert most_typical(data, 1.0, by, by_class=False).tolist() == list(range(3000))
 
 
 def test_each_class_keeps_its_share(monkeypatch):
     monkeypatch.setattr(typical, "FEWEST", 30)
     dark, light = pictures(90, 60), pictures(30, 200, seed=1)
     data = ImageData(torch.cat([dark, light]), torch.tensor([0] * 90 + [1] * 30), ("dark", "light"), "")
-    assert most_typical(data, 0.8, by_class=True).labels.bincount().tolist() == [72, 24]
-    together = most_typical(data, 0.8, by_class=False)
-    assert len(together) == 96 and together.labels.bincount().tolist() != [72, 24]
-    assert len(most_typical(data, 0.001, by_class=True)) == 2  # one of each is left
+    assert data.labels[most_typical(data, 0.8, "pixels", by_class=True)].bincount().tolist() == [72, 24]
+    together = most_typical(data, 0.8, "pixels", by_class=False)
+    assert len(together) == 96 and data.labels[together].bincount().tolist() != [72, 24]
+    assert len(most_typical(data, 0.001, "pixels", by_class=True)) == 2  # one of each is left
 
 
 def test_too_few_pictures_are_refused():
     few = ImageData(pictures(1010, 128), torch.tensor([0] * 1000 + [1] * 10), ("many", "few"), "")
-    assert len(most_typical(few, 0.5, by_class=False)) == 505
+    assert len(most_typical(few, 0.5, "pixels", by_class=False)) == 505
     with pytest.raises(UserError, match=r"typical 0.5: 10 pictures of few are .* needs 1,000; use --typical 1$"):
-        most_typical(few, 0.5, by_class=True)
+        most_typical(few, 0.5, "pixels", by_class=True)
 
 
 @pytest.mark.parametrize("components", [2, 4])
@@ -75,8 +74,45 @@ def test_any_size_and_pixels_that_never_change(side, features):
     images[7] = 255
     assert shrink(images).shape == (1000, features)
     assert torch.isfinite(unlikeliness(shrink(images))).all()
-    kept = most_typical(ImageData(images, None, (), ""), 0.999, by_class=False)
-    assert len(kept) == 999 and kept.images.float().mean((1, 2, 3)).max() < 255
+    assert edges(images).shape == (1000, 576) and torch.isfinite(unlikeliness(edges(images))).all()
+    assert 7 not in most_typical(ImageData(images, None, (), ""), 0.999, "pixels", by_class=False)
+
+
+def gratings(angles, side=32, period=8.0, low=60, high=200):
+    """Waves (N, 3, side, side) that rise along these directions, in degrees from the x axis."""
+    angles = torch.tensor(angles).deg2rad()[:, None, None]
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    waves = torch.sin((x * angles.cos() + y * angles.sin()) * (2 * torch.pi / period))
+    return (low + (high - low) * (waves + 1) / 2).round().to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
+
+
+@pytest.mark.parametrize("angle, direction", [(0, 0), (20, 1), (40, 2), (90, None), (160, 8), (180, 0), (340, 8)])
+def test_edges_are_counted_by_their_direction(angle, direction):
+    """Nine directions, 20 degrees apart; between two of them both get their share."""
+    strength = edges(gratings([float(angle)])).unflatten(1, (9, 8, 8))[0].mean((1, 2))
+    if direction is None:
+        assert torch.isclose(strength[4], strength[5], rtol=0.05) and strength[[4, 5]].sum() > 0.8 * strength.sum()
+    else:
+        assert strength.argmax() == direction and strength[direction] > 0.8 * strength.sum()
+
+
+def test_light_and_contrast_do_not_change_edges():
+    strong, weak = edges(gratings([30.0, 75.0])), edges(gratings([30.0, 75.0], low=20, high=100))
+    assert torch.allclose(strong, weak, atol=0.1) and strong.max() > 0.5
+    assert edges(torch.full((1, 1, 28, 28), 200, dtype=torch.uint8)).abs().max() == 0
+
+
+def test_a_recipe_chooses_for_each_part_of_its_run(monkeypatch):
+    monkeypatch.setattr(typical, "FEWEST", 30)
+    data = ImageData(pictures(100, 128, side=32), None, (), "")
+    third = {"typical": 1.0, "later_kimg": 9.0, "later": {"typical": 0.1}}
+    recipe = Recipe(
+        kimg=9.0, later_kimg=3.0, later={"typical": 0.6, "typical_by": "edges", "later_kimg": 6.0, "later": third}
+    )
+    chosen = choose(recipe, data)
+    assert [(begun, len(numbers)) for begun, numbers in chosen] == [(0.0, 100), (3.0, 60), (6.0, 100)]  # it ends at 9
+    assert torch.equal(chosen[1][1], most_typical(data, 0.6, "edges", by_class=False))
+    assert not torch.equal(chosen[1][1], most_typical(data, 0.6, "pixels", by_class=False))
 
 
 def test_bad_shares_are_refused():
