@@ -75,8 +75,10 @@ def switch(models: dict[str, Model], name: Any, *values: Any) -> tuple:
     model = check_model(models, name)
     checks: tuple[Callable, ...] = (partial(check_label, model), check_seed, check_count, check_truncation)
     defaults: tuple[Any, ...] = (None, Settings.seed, Settings.num_images, Settings.truncation)
-    label, *rest = map(accept, checks, values, defaults)
-    value = label_value(model, label)
+    label, seed, count, truncation = map(accept, checks, values, defaults)
+    if truncation in {other.truncation for other in models.values()}:  # nobody has moved it
+        truncation = model.truncation
+    value, rest = label_value(model, label), (seed, count, truncation)
     return gr.update(**selector(model, value)), *rest, *show(models, name, value, *rest)
 
 

@@ -19,6 +19,7 @@ MAX_PROSE = 1000  # characters of a paragraph that may become the summary
 MAX_PICTURE = 4_000_000  # bytes of a picture in a card
 MAX_PICTURES = 10  # in a card
 MAX_SIDE = 2048  # pixels of a sheet of the training
+STYLED_TRUNCATION = 0.7  # styles nearer to their mean break far more seldom; without styles it makes little difference
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
 # Bounded and without backtracking: a stranger's card must not keep the studio busy for minutes.
@@ -36,6 +37,8 @@ class Model:
     card: str
     history: tuple[tuple[int, Path], ...] = ()
     """Real images shown, and the sheet of samples at that moment; oldest first."""
+    truncation: float = 1.0
+    """What a visitor sees at first."""
 
     @property
     def classes(self) -> list[str]:
@@ -75,7 +78,8 @@ def load_model(name: str) -> Model:
     text = read_card(folder / "README.md")
     facts = describe(pipeline)
     card = inline_pictures(text, folder).strip() or facts
-    return Model(short_name(name), pipeline, summarise(text) or facts, card, sheets(folder))
+    truncation = STYLED_TRUNCATION if pipeline.generator.config.get("mapping") else 1.0
+    return Model(short_name(name), pipeline, summarise(text) or facts, card, sheets(folder), truncation)
 
 
 def sheets(folder: Path) -> tuple[tuple[int, Path], ...]:

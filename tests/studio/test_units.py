@@ -9,6 +9,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import gradio as gr
 import pytest
@@ -19,6 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
 from ganhub.errors import UserError
+from ganhub.models import resnet
+from ganhub.pipeline import GANPipeline
 from ganhub.studio import app, launch
 from ganhub.studio.drawing import file_stem
 from ganhub.studio.generate import MAX_DICE, columns, pack, roll, show, switch
@@ -135,8 +138,6 @@ values_of_digits = st.fixed_dictionaries(
 @example(GOOD | {"truncation": 0.1234567})
 @example(GOOD | {"truncation": 1e-5})
 def test_an_address_brings_its_settings_back(values: dict[str, Any]) -> None:
-    from urllib.parse import parse_qsl
-
     settings = check(MODELS, **values)
     assert abs(settings.truncation - values["truncation"]) <= 0.005 + 1e-9
     query = dict(parse_qsl(to_address(MODELS["digits"], settings).removeprefix("?")))
@@ -156,6 +157,22 @@ def test_each_bad_part_of_an_address_falls_back_alone() -> None:
     settings, problems = from_address(MODELS, query)
     assert settings == Settings("digits", seed=42)
     assert [problem.split()[0] for problem in problems] == ["label", "the", "truncation"]
+
+
+@pytest.mark.parametrize(
+    ("query", "truncation"),
+    [
+        ({}, 0.7),
+        ({"model": "faces"}, 0.7),
+        ({"model": "faces", "truncation": "far"}, 0.7),
+        ({"model": "faces", "seed": "3"}, 1.0),  # a link to pictures: they stay what they are
+        ({"model": "faces", "seed": "3", "truncation": "0.5"}, 0.5),
+        ({"model": "frogs"}, 1.0),
+    ],
+)
+def test_a_model_may_have_a_truncation_to_begin_with(query: dict[str, str], truncation: float) -> None:
+    faces = Model("faces", FakePipeline([]), "", "", truncation=0.7)  # type: ignore[arg-type]
+    assert from_address({"faces": faces, **MODELS}, query)[0].truncation == truncation
 
 
 def test_a_plain_address_is_short() -> None:
@@ -286,6 +303,23 @@ def test_another_model_keeps_a_class_that_it_knows_and_mends_the_rest(loaded: di
     label, *others, _, _, address = switch(loaded, "frogs", "two", None, 4, "x")
     assert (label["value"], label["visible"], others) == ("", False, [0, 4, 1.0])
     assert address == "?model=frogs&seed=0&n=4"
+
+
+def test_another_model_begins_with_its_own_truncation_unless_somebody_moved_it(
+    loaded: dict[str, Model], tmp_path: Path
+) -> None:
+    generator = resnet.Generator(resolution=16, latent_dim=8, width=4, mapping=1)
+    GANPipeline(generator).save_pretrained(tmp_path / "styled")
+    models = loaded | load_models([str(tmp_path / "styled")])
+    for name, value, shown in (
+        ("styled", 1.0, 0.7),
+        ("styled", 0.5, 0.5),
+        ("frogs", 0.7, 1.0),
+        ("frogs", 0.65, 0.65),
+    ):
+        _, seed, count, truncation, *_, address = switch(models, name, "", 5, 1, value)
+        assert (seed, count, truncation) == (5, 1, shown)
+        assert from_address(models, dict(parse_qsl(address.lstrip("?"))))[0].truncation == shown
 
 
 def test_the_dice_show_what_they_rolled(loaded: dict[str, Model]) -> None:
