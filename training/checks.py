@@ -10,7 +10,7 @@ import torch
 from ganhub.errors import UserError
 from ganhub.models import ARCHITECTURES
 from training.augment import AUGMENTATIONS
-from training.contradictions import about_parts, about_rates, contradictions
+from training.contradictions import about_phases, about_rates, contradictions
 from training.crops import CROPS
 from training.objectives import OBJECTIVES
 from training.optimizers import OPTIMIZERS, make_optimizer
@@ -22,7 +22,7 @@ POSITIVE += ["latent_scale", "augment_adapt_kimg", "keep_checkpoints", "log_kimg
 FROM_ZERO = ["ema_kimg", "grow_kimg", "pull_away", "instance_noise", "instance_noise_kimg", "lr_kimg", "lr_decay"]
 FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg", "later_kimg"]
 SHARES = ["label_flip", "augment_p", "augment_target"]
-# What may change within a run: `later` sets it, and the steps ask for it at every iteration.
+# What may change within a run: `later` sets it. The steps ask at every iteration, Batches for what is typical.
 LATER = ["g_lr", "d_lr", "lr_kimg", "objective_args", "penalties", "penalty_every", "pull_away", "augment_p"]
 LATER += ["typical", "typical_by", "one_stage", "later_kimg", "later"]
 
@@ -39,17 +39,22 @@ def check(recipe: Recipe) -> None:
 
 def problems(recipe: Recipe) -> Iterator[str]:
     """Each may rely on there being none before it, so the first one counts."""
-    for number, (_, part) in enumerate(recipe.parts()):
-        for ask in (bad_types, unknown_names, bad_numbers):
-            yield from ("later: " * number + problem for problem in ask(part))
-    yield from about_parts(recipe)
+    yield from malformed(recipe)
+    yield from about_phases(recipe)
     yield from about_rates(recipe)
-    for number, (_, part) in enumerate(recipe.parts()):
+    for number, (_, then) in enumerate(recipe.phases()):
         with torch.device("meta"):  # without memory: only to see what the arguments make
-            generator, discriminator = part.build(num_classes=2)
-        make_optimizer(part, generator, "g")
-        make_optimizer(part, discriminator, "d")
-        yield from ("later: " * number + problem for problem in contradictions(part, generator, discriminator))
+            generator, discriminator = then.build(num_classes=2)
+        make_optimizer(then, generator, "g")
+        make_optimizer(then, discriminator, "d")
+        yield from ("later: " * number + problem for problem in contradictions(then, generator, discriminator))
+
+
+def malformed(recipe: Recipe) -> Iterator[str]:
+    """What no field can hold, whatever the others do; again, the first one counts."""
+    for number, (_, then) in enumerate(recipe.phases()):
+        for ask in (bad_types, unknown_names, bad_numbers):
+            yield from ("later: " * number + problem for problem in ask(then))
 
 
 def bad_types(recipe: Recipe) -> Iterator[str]:

@@ -1,6 +1,8 @@
 """Settings that are fine by themselves, but not together; each with the way out."""
 
+import dataclasses
 from collections.abc import Iterator
+from itertools import pairwise
 
 from ganhub.models import ARCHITECTURES
 from ganhub.models.base import Discriminator, Generator
@@ -13,7 +15,7 @@ LR_KIMG = "linear and cosine need their length, such as --lr-kimg 500"
 NO_LR_KIMG = "only linear and cosine have a length; leave --lr-kimg out, or add --lr-schedule linear"
 LR_DECAY = "keras needs one, such as --lr-decay 1e-6"
 NO_LR_DECAY = "only keras takes one; leave --lr-decay out, or add --lr-schedule keras"
-WITHOUT_LATER = " --later-kimg 0 --later"
+WITHOUT_LATER = "--later-kimg 0 --later"
 
 
 def contradictions(recipe: Recipe, generator: Generator, discriminator: Discriminator) -> Iterator[str]:
@@ -33,18 +35,20 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
         yield f"label_flip {recipe.label_flip:g} leaves D nothing true to learn; it must be below 0.5"
 
 
-def about_parts(recipe: Recipe) -> Iterator[str]:
-    """Of the whole run: where one part ends and the next begins."""
-    before = 0.0
-    for number, (begun, part) in enumerate(recipe.parts()):
-        when = "later: " * number
-        if part.later and not part.later_kimg:
-            yield f"{when}later says what changes, and later_kimg when; set both, or neither with{WITHOUT_LATER}"
-        if part.later_kimg and not part.later and not part.lr_kimg:
-            yield f"{when}later_kimg: nothing changes then; say what with --later, such as --later augment_p=0.5"
-        if number and begun <= before:
-            yield f"{when}begins at later_kimg {begun:g}, and the part before it at {before:g}; it must come after that"
-        before = begun
+def about_phases(recipe: Recipe) -> Iterator[str]:
+    """Of the whole run: where one part of it ends and the next begins."""
+    phases = list(recipe.phases())
+    for number, (begun, then) in enumerate(phases):
+        when, way_out = "later: " * number, "leave both out of it" if number else f"neither with {WITHOUT_LATER}"
+        if then.later and not then.later_kimg:
+            yield f"{when}later says what changes, and later_kimg when; set both, or {way_out}"
+        if number and begun <= phases[number - 1].begun:
+            yield f"{when}begins at later_kimg {begun:g}, which must come after {phases[number - 1].begun:g}"
+    for number, ((_, now), (_, then)) in enumerate(pairwise(phases)):
+        if not now.lr_kimg and now == dataclasses.replace(then, later_kimg=now.later_kimg, later=now.later):
+            yield f"{'later: ' * number}later_kimg: nothing changes then; say what with later, such as augment_p=0.5"
+    if recipe.typical_by != "pixels" and all(then.typical == 1 for _, then in phases):
+        yield f"typical_by {recipe.typical_by} says how to choose pictures, and typical 1 takes all; set it lower"
 
 
 def about_rates(recipe: Recipe) -> Iterator[str]:
@@ -56,36 +60,38 @@ def about_rates(recipe: Recipe) -> Iterator[str]:
     if (recipe.lr_schedule == "keras") != bool(recipe.lr_decay):
         advice = NO_LR_DECAY if recipe.lr_decay else LR_DECAY
         yield f"lr_schedule {recipe.lr_schedule} with lr_decay {recipe.lr_decay:g}: {advice}"
-    for number, (_, part) in enumerate(recipe.parts()):
+    for number, (_, then) in enumerate(recipe.phases()):
         when = "later: " * number
-        if part.lr_kimg and not falls:
-            yield f"{when}lr_kimg is for rates that fall; leave it out of --later, or add --lr-schedule linear"
-        if falls and not part.lr_kimg:
-            yield f"{when}lr_kimg 0 is no length of a fall of the rates; leave it out of --later"
+        if then.lr_kimg and not falls:
+            yield f"{when}lr_kimg is for rates that fall; leave it out, or add --lr-schedule linear"
+        if falls and not then.lr_kimg:
+            yield f"{when}lr_kimg 0 is no length of a fall of the rates; leave it out"
     if falls:
         yield from about_lengths(recipe)
 
 
 def about_lengths(recipe: Recipe) -> Iterator[str]:
     """A fall may not end before its part of the run does, and only the last one may be cut short."""
-    parts = [(begun, part) for begun, part in recipe.parts() if begun < recipe.kimg]
-    ends = [begun for begun, _ in parts[1:]] + [recipe.kimg]
-    once = f"--lr-kimg {recipe.kimg:.10g}" + (WITHOUT_LATER if recipe.later_kimg else "")
-    for (begun, part), end in zip(parts, ends):
+    phases = [phase for phase in recipe.phases() if phase.begun < recipe.kimg]
+    ends = [phase.begun for phase in phases[1:]] + [recipe.kimg]
+    once = f"--lr-kimg {recipe.kimg:.10g}{' ' + WITHOUT_LATER if recipe.later_kimg else ''}"
+    for (begun, then), end in zip(phases, ends):
         length, last = end - begun, end == recipe.kimg
-        if abs(part.lr_kimg - length) < 1e-6 or (last and part.lr_kimg > length):
+        if abs(then.lr_kimg - length) < 1e-6 or (last and then.lr_kimg > length):
             continue
-        if len(parts) == 1:
+        if len(phases) == 1:
             yield (
-                f"kimg {end:g}: the rates reach 0 at lr_kimg {part.lr_kimg:g}, and nothing is learnt after that; "
-                f"end there with --kimg {part.lr_kimg:g}, or for a longer run use {once}"
+                f"kimg {end:g}: the rates reach 0 at lr_kimg {then.lr_kimg:g}, and nothing is learnt after that; "
+                f"end there with --kimg {then.lr_kimg:g}, or for a longer run use {once}"
             )
         else:
-            option = f"lr_kimg={length:.10g} in --later" if begun else f"--lr-kimg {length:.10g}"
+            half = f"{recipe.kimg / 2:.10g}"
+            halves = len(list(recipe.phases())) == 2 and "lr_kimg" not in recipe.later
             yield (
-                f"kimg {recipe.kimg:g}: from {begun:g} kimg on the rates fall to 0 over lr_kimg {part.lr_kimg:g}, but "
-                f"that part ends at {'kimg' if last else 'later_kimg'} {end:g}; use {option}, or let them fall once "
-                f"with {once}"
+                f"from {begun:g} kimg on the rates fall to 0 over lr_kimg {then.lr_kimg:g}, but that part of the run "
+                f"is {length:g} long, up to {'kimg' if last else 'later_kimg'} {end:g}; "
+                + (f"use --lr-kimg {half} --later-kimg {half}" if halves else "make these the same")
+                + f", or let the rates fall once with {once}"
             )
 
 

@@ -99,19 +99,19 @@ class Batches:
         self.chosen = chosen or [(0.0, torch.arange(len(data)))]
         self._ordered, self._order = (-1, -1), torch.empty(0, dtype=torch.long)
 
-    def at(self, position: int) -> tuple[Tensor, Tensor | None]:
+    def at(self, position: int, kimg: float = 0.0) -> tuple[Tensor, Tensor | None]:
         """Images (B, C, R, R) in the pixel range and labels (B,) from the `position`-th image of the run on.
 
-        Mirroring draws from torch's global state.
+        `kimg`, of the run, says which pictures take part. Mirroring draws from torch's global state.
         """
-        index = self.indices(position, self.batch_size)
+        index = self.indices(position, self.batch_size, kimg)
         images = to_float(self.data.images[index], self.pixel_range)
         if self.flip:
             images = mirror(images)
         return images, None if self.data.labels is None else self.data.labels[index]
 
-    def indices(self, position: int, count: int) -> Tensor:
-        choice = sum(1000 * begun <= position for begun, _ in self.chosen) - 1
+    def indices(self, position: int, count: int, kimg: float = 0.0) -> Tensor:
+        choice = sum(begun <= kimg for begun, _ in self.chosen) - 1
         parts: list[Tensor] = []
         while count > 0:
             epoch, start = divmod(position, len(self.chosen[choice][1]))

@@ -76,7 +76,6 @@ def run(options: Evaluate) -> dict[str, Any]:
     from training.featurenet import check_device
     from training.lens import open_lens
     from training.measures import measure
-    from training.recipe import Recipe
     from training.strip import draw
 
     if options.samples < MIN_IMAGES:
@@ -89,7 +88,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     if pipe.generator.config.channels == 2:
         raise UserError(f"{options.folder}: draws points, not pictures; count them with `python -m training modes`")
     pipe(1, seed=options.seed, truncation=options.truncation)  # refuses these now, not after the data is read
-    recipe = dataclasses.replace(Recipe.load(options.folder / "recipe.json"), data=options.data)
+    recipe = dataclasses.replace(as_trained(options.folder), data=options.data)
     train, real, split = read(options, recipe)
     names = real.class_names or tuple(pipe.class_names)
     lens = open_lens(options.extractor, recipe.channels, names, options.device)
@@ -116,6 +115,26 @@ def check_writable(folder: Path) -> None:
             probe.write(bytes(ROOM))
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({first_line(error)}); nothing was measured") from error
+
+
+def as_trained(folder: Path) -> "Recipe":
+    """The recipe of the model, which ends where its weights were taken from the run.
+
+    Raises:
+        UserError: it is missing, or damaged.
+    """
+    from ganhub.card import FACTS_FILE
+    from training.checks import malformed
+    from training.recipe import Recipe
+
+    recipe = Recipe.load(folder / "recipe.json")
+    if problem := next(malformed(recipe), ""):
+        raise UserError(f"{folder / 'recipe.json'}: {problem}")
+    try:
+        reached = read_object(folder / FACTS_FILE).get("kimg", recipe.kimg)
+    except FileNotFoundError:
+        return recipe
+    return dataclasses.replace(recipe, kimg=min(reached, recipe.kimg))
 
 
 def trained_digest(folder: Path) -> str:
@@ -154,7 +173,7 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     same = source == options.data and split == recipe.split
     real = everything if same else load_images(dataclasses.replace(recipe, data=source), split)
     learnt = torch.cat([numbers for _, numbers in choose(recipe, everything)]).unique()
-    train = everything.pick(learnt)
+    train = everything if len(learnt) == len(everything) else everything.pick(learnt)
     for pictures, what in ((real, f"{source}, split {split}"), (train, f"{options.data}, what the recipe learns from")):
         if len(pictures) < MIN_IMAGES:
             raise UserError(f"{what}: {len(pictures)} pictures, too few to compare with; need {MIN_IMAGES}")

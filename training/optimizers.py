@@ -40,8 +40,8 @@ def make_optimizer(recipe: Recipe, network: nn.Module, player: Player) -> Optimi
 
 def lr_factor(recipe: Recipe, clock: Clock) -> float:
     """What both learning rates are multiplied by; a function of the clock alone, so that resuming is exact."""
-    begun, part = recipe.part(clock.kimg)
-    done = min((clock.kimg - begun) / part.lr_kimg, 1.0) if part.lr_kimg else 0.0
+    begun, now = recipe.phase(clock.kimg)
+    done = min((clock.kimg - begun) / now.lr_kimg, 1.0) if now.lr_kimg else 0.0
     factors = {
         "constant": 1.0,
         "linear": 1 - done,

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from ganhub.errors import UserError
 from ganhub.files import read_object, write_text
@@ -158,12 +158,12 @@ class Recipe:
     """Of the keras schedule."""
     later_kimg: float = 0.0
     """From here on `later` holds, and a linear or cosine schedule begins again (warm restarts, arXiv:1608.03983); 0 is
-    never. With these lr_kimg must be the same, so that the first fall ends here; the second must reach kimg, over
-    lr_kimg again or over one that `later` sets."""
+    never. With these lr_kimg must be the same, so that the first fall ends here; the next is as long again, or as long
+    as `later` sets it, and only the last may be cut short by kimg."""
     later: dict[str, Any] = field(default_factory=dict)
     """Fields with a new value then, such as augment_p=0.6: of those in training.checks.LATER. Whoever sets it
     replaces all of it, and a dictionary in it all of the old one: penalties={"r1":0.5}, in quotes for a shell. For a
-    third part of the run it sets later_kimg and later once more."""
+    third part of the run it sets later_kimg, counted from the run's start, and later once more."""
     clip_value: float = 0.0
     """Clip every number of both networks' gradients to +- this; 0 is off."""
     clip_norm: float = 0.0
@@ -189,21 +189,22 @@ class Recipe:
     snapshot_kimg: float = 0.0
     """Keep the weights of both networks this often, as model folders that stay; 0 keeps none."""
 
-    def parts(self) -> Iterator[tuple[float, Self]]:
-        """The run's parts in turn: the kimg from which each holds, and the recipe as it holds then."""
-        begun, part = 0.0, self
-        yield begun, part
-        while begun := part.later_kimg:
-            part = dataclasses.replace(part, **{"later_kimg": 0.0, "later": {}, **part.later})
-            yield begun, part
+    def phases(self) -> "Iterator[Phase]":
+        """The parts of the run in turn, those that it doesn't reach too."""
+        phase = Phase(0.0, self)
+        yield phase
+        while begun := phase.recipe.later_kimg:
+            after = {"later_kimg": 0.0, "later": {}, **phase.recipe.later}
+            phase = Phase(begun, dataclasses.replace(phase.recipe, **after))
+            yield phase
 
-    def part(self, kimg: float) -> tuple[float, Self]:
-        """The part that this moment of the run lies in."""
-        return [(begun, part) for begun, part in self.parts() if begun <= kimg][-1]
+    def phase(self, kimg: float) -> "Phase":
+        """The part of the run that this moment lies in."""
+        return [phase for phase in self.phases() if phase.begun <= kimg][-1]
 
-    def at(self, kimg: float) -> Self:
+    def at(self, kimg: float) -> "Recipe":
         """The recipe as it holds at this moment of the run."""
-        return self.part(kimg)[1]
+        return self.phase(kimg).recipe
 
     def build(self, num_classes: int = 0) -> "tuple[Generator, Discriminator]":
         """Fresh networks. `num_classes` is the data set's, used if the recipe is conditional.
@@ -287,3 +288,12 @@ def data_name(data: str) -> str:
         return f"stacked:{data_name(data.removeprefix('stacked:'))}"
     path = Path(data).expanduser()
     return path.resolve().name if path.exists() or path.is_absolute() or data.startswith(".") else data
+
+
+class Phase(NamedTuple):
+    """A part of a run in which its recipe doesn't change."""
+
+    begun: float
+    """In kimg of the run."""
+    recipe: Recipe
+    """As it holds there."""

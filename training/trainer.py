@@ -157,21 +157,16 @@ def warn(recipe: Recipe, data: ImageData, chosen: Choices) -> None:
     """What can be trained, but may not be meant."""
     for begun, numbers in chosen:
         if len(numbers) < len(data):
-            since = f" from {begun:g} kimg on" if begun else ""
-            log.warning(
-                "learning from the %d most typical of %d pictures%s; --typical 1 takes all",
-                len(numbers),
-                len(data),
-                since,
-            )
+            way_out = f" from {begun:g} kimg on; typical=1 in later takes all" if begun else "; --typical 1 takes all"
+            log.warning(f"learning from the %d most typical of %d pictures{way_out}", len(numbers), len(data))
     if not grown(recipe, recipe.kimg):
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():
         log.warning("this CPU has no instructions for bf16 and is slower in it; use --mixed-precision no")
-    begun, last = [(begun, part) for begun, part in recipe.parts() if begun < recipe.kimg][-1]
+    begun, last = [phase for phase in recipe.phases() if phase.begun < recipe.kimg][-1]
     rest = recipe.kimg - begun
     if 0.99 * last.lr_kimg > rest:
-        option = "lr_kimg=%.10g in --later" if begun else "--lr-kimg %.10g"
+        option = "lr_kimg=%.10g in later" if begun else "--lr-kimg %.10g"
         log.warning(
             f"the run ends after %g of the %g kimg over which the learning rates fall to 0; for all of it, {option}",
             rest,
@@ -225,9 +220,9 @@ def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
     def step() -> Stats:
         game.start_iteration()
         seen: list[Stats] = []
-        together = False
+        together, begun = False, clock.kimg
         for i in range(recipe.d_steps):
-            real, labels = batches.at(clock.images + recipe.batch_size * accelerator.process_index)
+            real, labels = batches.at(clock.images + recipe.batch_size * accelerator.process_index, begun)
             real = blend(recipe, state.discriminator, real)
             labels = labels if recipe.conditional else None
             turn = clock.steps * recipe.d_steps + i

@@ -28,18 +28,17 @@ FAINT = 0.01  # of black to white: fainter edges are noise, so a cell of them is
 COMPONENTS = 60  # beyond them pictures differ by detail and noise
 FEWEST = 1000  # pictures: fewer don't say what is typical, for each is a kind of its own
 CHUNK = 4096  # codes
-DECODED = 256  # pictures
+DESCRIBED = 256  # pictures at a time
 
 
 def choose(recipe: Recipe, data: ImageData) -> Choices:
-    """What each part of the recipe's run learns from, but for parts that it doesn't reach."""
+    """What the recipe learns from at first, and after each change of that which its run reaches."""
     chosen: Choices = []
-    known: dict[tuple[float, str], Tensor] = {}
-    for begun, part in recipe.parts():
-        rule = (part.typical, part.typical_by)
-        if begun < recipe.kimg:
-            known[rule] = known[rule] if rule in known else most_typical(data, *rule, by_class=part.conditional)
-            chosen.append((begun, known[rule]))
+    rule: tuple[float, str] | None = None
+    for begun, then in recipe.phases():
+        before, rule = rule, (then.typical, then.typical_by if then.typical < 1 else "pixels")
+        if rule != before and (begun < recipe.kimg or not chosen):
+            chosen.append((begun, most_typical(data, *rule, by_class=recipe.conditional)))
     return chosen
 
 
@@ -60,9 +59,9 @@ def most_typical(data: ImageData, share: float, by: str, by_class: bool) -> Tens
         if len(members) < FEWEST:
             raise UserError(
                 f"typical {share:g}: {len(members)} pictures{name} are too few to tell which are typical, that needs "
-                f"{FEWEST:,}; use --typical 1"
+                f"{FEWEST:,}; typical 1 takes all"
             )
-        codes = torch.cat([DESCRIPTIONS[by](data.images[part]) for part in members.split(DECODED)])
+        codes = torch.cat([DESCRIPTIONS[by](data.images[part]) for part in members.split(DESCRIBED)])
         order = unlikeliness(codes).argsort(stable=True)
         kept[members[order[: max(round(share * len(members)), 1)]]] = True
     return kept.nonzero().squeeze(1)

@@ -1,5 +1,6 @@
 """How a model was trained, as the card's section: command, length, machine, energy."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,12 @@ from ganhub.card.facts import Facts
 from ganhub.card.measured import percent
 from ganhub.layout import local_sheets
 
-ALL = (1.0, "")
+EVERYTHING = (1.0, "")  # a share of the pictures, and how it is chosen
 LIKENESS = {
     "pixels": "pixels at 16x16, which prefers plain pictures",
     "edges": "histograms of edges, which prefers common poses",
 }
-UNSAID = ("typical", "typical_by", "later_kimg", "later")  # have sentences of their own
+SAID_APART = ("typical", "typical_by", "later_kimg", "later")  # have sentences of their own
 
 
 def section(facts: Facts, recipe: dict[str, Any]) -> str:
@@ -24,22 +25,35 @@ def section(facts: Facts, recipe: dict[str, Any]) -> str:
         f"`--data` is the data set named below, as a folder{hub}. {facts.kimg:,.3g} thousand images "
         f"shown to the discriminator in {_duration(facts.minutes)} on {facts.hardware}{_used(facts)}; "
         f"{facts.versions}; seed {recipe['seed']}. Every setting is in `recipe.json`, the losses over time are in "
-        f"`training_log.jsonl`. The published weights are the moving average of the generator.{_chosen(recipe)}"
+        f"`training_log.jsonl`. The published weights are the moving average of the generator.{_chosen(facts, recipe)}"
         f"{_later(facts, recipe)}{_begun(recipe)}{_energy(facts)}"
     )
 
 
-def _chosen(recipe: dict[str, Any]) -> str:
-    if _rule(recipe) == ALL:
+def _chosen(facts: Facts, recipe: dict[str, Any]) -> str:
+    rules = [_rule(part) for _, part in _parts(facts, recipe)]
+    if set(rules) == {EVERYTHING}:
         return ""
     said = _selection(recipe)
-    return f"\n\n{said[0].upper()}{said[1:]}: what is rare among them was left out, so that the rest is drawn better."
+    if len(set(rules)) > 1:
+        said = f"at first {said}"
+    loss = ": what is rare among them was left out, so that the rest is drawn better" if EVERYTHING not in rules else ""
+    return f"\n\n{said[0].upper()}{said[1:]}{loss}."
+
+
+def _parts(facts: Facts, recipe: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
+    """From which kimg on which settings held, as far as the training went."""
+    parts = [(0.0, recipe)]
+    while 0 < (begun := parts[-1][1].get("later_kimg", 0.0)) < facts.kimg:
+        before = parts[-1][1]
+        parts.append((begun, {**before, "later_kimg": 0.0, "later": {}, **before["later"]}))
+    return parts
 
 
 def _rule(part: dict[str, Any]) -> tuple[float, str]:
     """The share of the pictures that is learnt from, and how these are chosen."""
     share = part.get("typical", 1.0)
-    return ALL if share == 1 else (share, part.get("typical_by", "pixels"))
+    return EVERYTHING if share == 1 else (share, part.get("typical_by", "pixels"))
 
 
 def _selection(part: dict[str, Any]) -> str:
@@ -54,12 +68,11 @@ def _selection(part: dict[str, Any]) -> str:
 
 
 def _later(facts: Facts, recipe: dict[str, Any]) -> str:
-    said, part = "", recipe
-    while 0 < (begun := part.get("later_kimg", 0.0)) < facts.kimg:  # or the training ended before
-        before, part = part, {**part, "later_kimg": 0.0, "later": {}, **part["later"]}
+    said = ""
+    for (_, before), (begun, part) in pairwise(_parts(facts, recipe)):
         changes = ["the learning rates began again"] if recipe["lr_kimg"] else []
         changes += [_selection(part)] if _rule(part) != _rule(before) else []
-        changes += [f"`{name}` became {_value(value)}" for name, value in before["later"].items() if name not in UNSAID]
+        changes += [f"`{name}` became {_value(part[name])}" for name in before["later"] if name not in SAID_APART]
         said += f"\n\nAfter {begun:,g} thousand images {'; '.join(changes)}."
     return said
 

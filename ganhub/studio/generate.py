@@ -76,7 +76,7 @@ def switch(models: dict[str, Model], name: Any, *values: Any) -> tuple:
     checks: tuple[Callable, ...] = (partial(check_label, model), check_seed, check_count, check_truncation)
     defaults: tuple[Any, ...] = (None, Settings.seed, Settings.num_images, Settings.truncation)
     label, seed, count, truncation = map(accept, checks, values, defaults)
-    if truncation in {other.truncation for other in models.values()}:  # nobody has moved it
+    if truncation in {other.truncation for other in models.values()}:  # one to begin with, so hardly a visitor's choice
         truncation = model.truncation
     value, rest = label_value(model, label), (seed, count, truncation)
     return gr.update(**selector(model, value)), *rest, *show(models, name, value, *rest)

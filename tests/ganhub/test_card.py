@@ -192,6 +192,16 @@ def test_a_card_says_what_changed_in_the_run(folder):
             "After 9 thousand images only the most typical 70% of the pictures were learnt from (",
         ),
         (
+            Recipe(typical=0.5, later_kimg=9.0, later={"typical": 0.7}),
+            "At first only the most typical 50% of the pictures were learnt from (instance selection, "
+            "arXiv:2007.15255, by a likelihood of pixels at 16x16, which prefers plain pictures): what is rare among "
+            "them was left out, so that the rest is drawn better. After 9 thousand images only the most typical 70%",
+        ),
+        (
+            Recipe(typical=0.5, later_kimg=9.0, later={"typical": 1.0}),
+            "pixels at 16x16, which prefers plain pictures). After 9 thousand images all pictures were learnt from.",
+        ),
+        (
             Recipe(typical=0.7, later_kimg=9.0, later={"g_lr": 1e-4, "typical": 1.0}),
             "After 9 thousand images all pictures were learnt from; `g_lr` became 0.0001.",
         ),

@@ -25,9 +25,10 @@ def test_what_is_drawn_from_changes_with_the_run():
     chosen = [(0.0, torch.arange(10)), (0.012, torch.tensor([1, 3, 8])), (0.02, torch.arange(10))]
     batches = Batches(numbered(10), 4, seed=5, shuffle=False, chosen=chosen)
     expected = {0: [0, 1, 2, 3], 8: [8, 9, 0, 1], 12: [1, 3, 8, 1], 16: [3, 8, 1, 3], 20: [0, 1, 2, 3]}
-    assert {position: batches.at(position)[1].tolist() for position in expected} == expected
+    assert {position: batches.at(position, position / 1000)[1].tolist() for position in expected} == expected
+    assert batches.at(12, 0.008)[1].tolist() == [2, 3, 4, 5]  # another process, in an iteration that began before
     again = Batches(numbered(10), 3, seed=5, chosen=chosen)
-    orders = [again.indices(position, 3).tolist() for position in (12, 15, 18, 12)]
+    orders = [again.indices(position, 3, 0.012).tolist() for position in (12, 15, 18, 12)]
     assert orders[0] == orders[3] and all(sorted(order) == [1, 3, 8] for order in orders)
     assert len({tuple(order) for order in orders}) > 1
 

@@ -95,35 +95,35 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 9.0, "kimg": 10.0, "later_kimg": 8.0},
-            "kimg 10: from 0 kimg on .* over lr_kimg 9, but .* later_kimg 8; use --lr-kimg 8, or .* 10 --later-kimg 0",
+            "from 0 .* lr_kimg 9, .* is 8 long, .* later_kimg 8; use --lr-kimg 5 --later-kimg 5, or .* --later-kimg 0",
         ),
         (
             {"lr_schedule": "linear", "lr_kimg": 4.0, "kimg": 10.0, "later_kimg": 4.0},
-            "kimg 10: from 4 kimg on .* over lr_kimg 4, but .* kimg 10; use lr_kimg=6 in --later, .* 10 --later-kimg 0",
+            "from 4 .* lr_kimg 4, .* is 6 long, up to kimg 10; use --lr-kimg 5 --later-kimg 5, .* 10 --later-kimg 0",
         ),
         (
             {**FALLS_TWICE, "kimg": 11.0},
-            "kimg 11: from 6 kimg on .* over lr_kimg 4, but .* at kimg 11; use lr_kimg=5 in --later, .* --lr-kimg 11 ",
+            "from 6 kimg on .* lr_kimg 4, .* is 5 long, up to kimg 11; make these the same, or .* --lr-kimg 11 ",
         ),
         (
             {**FALLS_TWICE, "later_kimg": 5.0},
-            "kimg 10: from 0 kimg on .* over lr_kimg 6, but that part ends at later_kimg 5; use --lr-kimg 5, or",
+            "from 0 kimg on .* over lr_kimg 6, but .* is 5 long, up to later_kimg 5; make these the same, or",
         ),
         (
             {**FALLS_TWICE, "later": {"lr_kimg": 3.0, "later_kimg": 8.0, "later": {"lr_kimg": 2.0}}},
-            "kimg 10: from 6 kimg on .* over lr_kimg 3, but .* ends at later_kimg 8; use lr_kimg=2 in --later, or",
+            "from 6 kimg on .* over lr_kimg 3, but .* is 2 long, up to later_kimg 8; make these the same, or",
         ),
         (
             {**FALLS_TWICE, "kimg": 11.0, "later": {"lr_kimg": 2.0, "later_kimg": 8.0, "later": {"g_lr": 1e-4}}},
-            "kimg 11: from 8 kimg on .* over lr_kimg 2, but .* ends at kimg 11; use lr_kimg=3 in --later, or",
+            "from 8 kimg on .* over lr_kimg 2, but .* is 3 long, up to kimg 11; make these the same, or",
         ),
         (
             {"later_kimg": 5.0, "later": {"g_lr": 1e-4, "later_kimg": 5.0, "later": {"g_lr": 1e-5}}},
-            "later: later: begins at later_kimg 5, and the part before it at 5; it must come after that",
+            "later: later: begins at later_kimg 5, which must come after 5",
         ),
         (
             {"later_kimg": 5.0, "later": {"later": {"g_lr": 1e-4}}},
-            "later: later says what changes, and later_kimg when",
+            "later: later says what changes, and later_kimg when; set both, or leave both out of it",
         ),
         (
             {"later_kimg": 5.0, "later": {"later_kimg": 8.0, "later": {"g_lr": -1.0}}},
@@ -143,12 +143,21 @@ def test_a_bad_value_is_refused_by_name(changes, words):
             {"later_kimg": 5.0, "later": {"lr_kimg": 5.0}},
             "later: lr_kimg is for rates that fall; leave it out",
         ),
-        ({**FALLS_TWICE, "later": {"lr_kimg": 0.0}}, "later: lr_kimg 0 is no length .*; leave it out of --later"),
+        ({**FALLS_TWICE, "later": {"lr_kimg": 0.0}}, "later: lr_kimg 0 is no length .*; leave it out$"),
         (
             {"later": {"augment_p": 0.5}, "augment": ("color",)},
             "later says what changes, and later_kimg when; set both",
         ),
-        ({"later_kimg": 5.0}, "later_kimg: nothing changes then; say what with --later"),
+        ({"later_kimg": 5.0}, "recipe custom: later_kimg: nothing changes then; say what with later"),
+        ({"later_kimg": 5.0, "later": {"typical": 1.0}}, "later_kimg: nothing changes then"),
+        (
+            {"later_kimg": 5.0, "later": {"later_kimg": 6.0, "later": {"g_lr": 1.0}}},
+            ": later_kimg: nothing changes then",
+        ),
+        (
+            {"typical_by": "edges"},
+            "typical_by edges says how to choose pictures, and typical 1 takes all; set it lower",
+        ),
         ({"later_kimg": 5.0, "later": {"width": 3}}, "later has no 'width'; known: g_lr, d_lr, .*augment_p"),
         ({"later_kimg": 5.0, "later": {"penalty_every": 0}}, "later: penalty_every must be above 0"),
         ({"later_kimg": 5.0, "later": {"g_lr": "high"}}, "later: g_lr must be a number, got 'high'"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import datasets
@@ -159,6 +160,10 @@ def test_pictures_that_a_recipe_left_out_were_not_trained_on(folders, tmp_path, 
     recipe = dataclasses.replace(recipe, data=str(folders / "data"))
     train, _, _ = evaluate.read(options(folders, split="train"), recipe)
     assert train.labels.bincount().tolist() == [48, 48, 48]  # of each class
+    later = {"typical": 0.4, "later_kimg": 2.0, "later": {"typical": 1.0}}  # the second part's are among the first's
+    for kimg, count in ((1.0, 144), (2.0, 144), (3.0, 240)):
+        longer = dataclasses.replace(recipe, kimg=kimg, later_kimg=1.0, later=later)
+        assert len(evaluate.read(options(folders, split="train"), longer)[0]) == count
     with pytest.raises(UserError, match="what the recipe learns from: 12 pictures, too few"):
         evaluate.read(options(folders, split="train"), dataclasses.replace(recipe, typical=0.05))
 
@@ -350,3 +355,30 @@ def test_an_extractor_for_other_channels_is_refused(folders, tmp_path):
     extractors.run(extractors.Extractor(str(tmp_path / "rgb"), tmp_path / "lens", **small))
     with pytest.raises(UserError, match="reads 3-channel pictures, the model draws 1"):
         evaluate.run(options(folders, extractor=str(tmp_path / "lens")))
+
+
+def test_a_model_of_an_early_checkpoint_was_not_trained_on_what_came_later(folders, tmp_path):
+    folder = shutil.copytree(folders / "model", tmp_path / "model")
+    recipe = dataclasses.replace(Recipe.load(folder / "recipe.json"), kimg=9.0)
+    recipe.save(folder / "recipe.json")
+    (folder / "card.json").unlink(missing_ok=True)
+    assert evaluate.as_trained(folder) == recipe
+    (folder / "card.json").write_text('{"kimg": 4.5}')
+    assert evaluate.as_trained(folder) == dataclasses.replace(recipe, kimg=4.5)
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"typical": "half"}, "recipe.json: typical must be a number, got 'half'"),
+        ({"later_kimg": 1.0, "later": {"typical_by": "eye"}}, "recipe.json: later: typical_by must be one of"),
+        ({"later_kimg": 1.0, "later": {"width": 3}}, "recipe.json: later has no 'width'"),
+        ({"later_kimg": 1.0, "later": None}, "recipe.json: later must be of type dict, got None"),
+    ],
+)
+def test_a_damaged_recipe_is_one_line(changes, said, folders, tmp_path):
+    folder = shutil.copytree(folders / "model", tmp_path / "model")
+    damaged = json.loads((folder / "recipe.json").read_text()) | changes
+    (folder / "recipe.json").write_text(json.dumps(damaged))
+    with pytest.raises(UserError, match=re.escape(said)):
+        evaluate.as_trained(folder)

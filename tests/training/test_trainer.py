@@ -126,6 +126,16 @@ def test_a_run_learns_from_typical_pictures_only(conditional, recipe, tmp_path, 
     assert caplog.messages == ["learning from the 18 most typical of 24 pictures; --typical 1 takes all"]
 
 
+def test_a_later_choice_of_pictures_is_said_once(recipe, caplog):
+    data = ImageData(torch.zeros(20, 1, 16, 16, dtype=torch.uint8), None, (), "random")
+    trainer.warn(recipe, data, [(0.0, torch.arange(20)), (0.5, torch.arange(15)), (0.7, torch.arange(2))])
+    assert caplog.messages == [
+        "learning from the 15 most typical of 20 pictures from 0.5 kimg on; typical=1 in later takes all",
+        "learning from the 2 most typical of 20 pictures from 0.7 kimg on; typical=1 in later takes all",
+        f"2 pictures of {recipe.data} are fewer than a batch of 4",
+    ]
+
+
 def every(data: ImageData) -> typical.Choices:
     return [(0.0, torch.arange(len(data)))]
 
@@ -345,15 +355,15 @@ def test_two_processes_train_one_model(recipe, tmp_path):
             "after 1 of the 2 kimg over which .* fall to 0; .*, --lr-kimg 1$",
         ),
         ({"kimg": 2.0, "lr_kimg": 2.0, "later_kimg": 2.0}, None),  # only the first part
-        ({"kimg": 3.0, "lr_kimg": 2.0, "later_kimg": 2.0}, "1 of the 2 kimg .*, lr_kimg=1 in --later$"),
+        ({"kimg": 3.0, "lr_kimg": 2.0, "later_kimg": 2.0}, "1 of the 2 kimg .*, lr_kimg=1 in later$"),
         ({"kimg": 3.0, "lr_kimg": 2.0, "later_kimg": 2.0, "later": {"lr_kimg": 1.0}}, None),
         (
             {"kimg": 5.0, "lr_kimg": 2.0, "later_kimg": 2.0, "later": {"later_kimg": 4.0, "later": {"g_lr": 1e-4}}},
-            "after 1 of the 2 kimg .*, lr_kimg=1 in --later$",
+            "after 1 of the 2 kimg .*, lr_kimg=1 in later$",
         ),
         (
             {"kimg": 3.0, "lr_kimg": 2.0, "later_kimg": 2.0, "later": {"lr_kimg": 4.0}},
-            "1 of the 4 .*, lr_kimg=1 in --later$",
+            "1 of the 4 .*, lr_kimg=1 in later$",
         ),
     ],
 )

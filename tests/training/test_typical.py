@@ -1,9 +1,12 @@
 """Which pictures are the most typical."""
 
+from typing import get_args, get_type_hints
+
 import pytest
 import torch
 
 from ganhub import UserError
+from ganhub.card.trained import LIKENESS
 from training import typical
 from training.data import ImageData
 from training.recipe import Recipe
@@ -41,7 +44,7 @@ def test_each_class_keeps_its_share(monkeypatch):
 def test_too_few_pictures_are_refused():
     few = ImageData(pictures(1010, 128), torch.tensor([0] * 1000 + [1] * 10), ("many", "few"), "")
     assert len(most_typical(few, 0.5, "pixels", by_class=False)) == 505
-    with pytest.raises(UserError, match=r"typical 0.5: 10 pictures of few are .* needs 1,000; use --typical 1$"):
+    with pytest.raises(UserError, match=r"typical 0.5: 10 pictures of few are .* needs 1,000; typical 1 takes all$"):
         most_typical(few, 0.5, "pixels", by_class=True)
 
 
@@ -105,7 +108,7 @@ def test_light_and_contrast_do_not_change_edges():
 def test_a_recipe_chooses_for_each_part_of_its_run(monkeypatch):
     monkeypatch.setattr(typical, "FEWEST", 30)
     data = ImageData(pictures(100, 128, side=32), None, (), "")
-    third = {"typical": 1.0, "later_kimg": 9.0, "later": {"typical": 0.1}}
+    third = {"typical": 1.0, "later_kimg": 7.0, "later": {"g_lr": 1e-4, "later_kimg": 9.0, "later": {"typical": 0.1}}}
     recipe = Recipe(
         kimg=9.0, later_kimg=3.0, later={"typical": 0.6, "typical_by": "edges", "later_kimg": 6.0, "later": third}
     )
@@ -113,6 +116,10 @@ def test_a_recipe_chooses_for_each_part_of_its_run(monkeypatch):
     assert [(begun, len(numbers)) for begun, numbers in chosen] == [(0.0, 100), (3.0, 60), (6.0, 100)]  # it ends at 9
     assert torch.equal(chosen[1][1], most_typical(data, 0.6, "edges", by_class=False))
     assert not torch.equal(chosen[1][1], most_typical(data, 0.6, "pixels", by_class=False))
+
+
+def test_every_way_to_choose_has_its_words_in_the_card():
+    assert set(DESCRIPTIONS) == set(LIKENESS) == set(get_args(get_type_hints(Recipe)["typical_by"]))
 
 
 def test_bad_shares_are_refused():
