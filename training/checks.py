@@ -42,11 +42,11 @@ def problems(recipe: Recipe) -> Iterator[str]:
     yield from malformed(recipe)
     yield from about_phases(recipe)
     yield from about_rates(recipe)
+    with torch.device("meta"):  # without memory: only to see what the arguments make
+        generator, discriminator = recipe.build(num_classes=2)
+    make_optimizer(recipe, generator, "g")
+    make_optimizer(recipe, discriminator, "d")
     for number, (_, then) in enumerate(recipe.phases()):
-        with torch.device("meta"):  # without memory: only to see what the arguments make
-            generator, discriminator = then.build(num_classes=2)
-        make_optimizer(then, generator, "g")
-        make_optimizer(then, discriminator, "d")
         yield from ("later: " * number + problem for problem in contradictions(then, generator, discriminator))
 
 

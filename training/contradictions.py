@@ -38,17 +38,22 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
 def about_phases(recipe: Recipe) -> Iterator[str]:
     """Of the whole run: where one part of it ends and the next begins."""
     phases = list(recipe.phases())
-    for number, (begun, then) in enumerate(phases):
-        when, way_out = "later: " * number, "leave both out of it" if number else f"neither with {WITHOUT_LATER}"
+    for number, (_, then) in enumerate(phases):
         if then.later and not then.later_kimg:
-            yield f"{when}later says what changes, and later_kimg when; set both, or {way_out}"
-        if number and begun <= phases[number - 1].begun:
-            yield f"{when}begins at later_kimg {begun:g}, which must come after {phases[number - 1].begun:g}"
-    for number, ((_, now), (_, then)) in enumerate(pairwise(phases)):
-        if not now.lr_kimg and now == dataclasses.replace(then, later_kimg=now.later_kimg, later=now.later):
-            yield f"{'later: ' * number}later_kimg: nothing changes then; say what with later, such as augment_p=0.5"
-    if recipe.typical_by != "pixels" and all(then.typical == 1 for _, then in phases):
-        yield f"typical_by {recipe.typical_by} says how to choose pictures, and typical 1 takes all; set it lower"
+            way_out = "leave both out of it" if number else f"neither with {WITHOUT_LATER}"
+            yield f"{'later: ' * number}later says what changes, and later_kimg when; set both, or {way_out}"
+    for number, ((before, now), (begun, then)) in enumerate(pairwise(phases)):
+        when = "later: " * number
+        if begun <= before:
+            yield f"{when}later_kimg {begun:g} must come after {before:g}; it counts from the start of the run"
+        if not now.lr_kimg and effective(now) == effective(then):
+            yield f"{when}later_kimg: nothing changes then; say what with later, such as augment_p=0.5"
+
+
+def effective(recipe: Recipe) -> Recipe:
+    """Equal for recipes that train alike until their next part."""
+    by = recipe.typical_by if recipe.typical < 1 else "pixels"
+    return dataclasses.replace(recipe, typical_by=by, later_kimg=0.0, later={})
 
 
 def about_rates(recipe: Recipe) -> Iterator[str]:

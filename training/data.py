@@ -75,7 +75,7 @@ def to_float(images: Tensor, pixel_range: tuple[float, float] = (-1.0, 1.0)) -> 
 
 
 class Batches:
-    """Endless batches; what comes at a position depends on the seed and that position alone.
+    """Endless batches; what comes at a position depends on the seed, that position and the part of the run alone.
 
     Args:
         flip: mirror half of the images, at random.

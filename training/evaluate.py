@@ -124,7 +124,7 @@ def as_trained(folder: Path) -> "Recipe":
         UserError: it is missing, or damaged.
     """
     from ganhub.card import FACTS_FILE
-    from training.checks import malformed
+    from training.checks import is_number, malformed
     from training.recipe import Recipe
 
     recipe = Recipe.load(folder / "recipe.json")
@@ -134,6 +134,8 @@ def as_trained(folder: Path) -> "Recipe":
         reached = read_object(folder / FACTS_FILE).get("kimg", recipe.kimg)
     except FileNotFoundError:
         return recipe
+    if not is_number(reached):
+        raise UserError(f"{folder / FACTS_FILE}: kimg must be a number, got {reached!r}")
     return dataclasses.replace(recipe, kimg=min(reached, recipe.kimg))
 
 

@@ -206,6 +206,10 @@ class Recipe:
         """The recipe as it holds at this moment of the run."""
         return self.phase(kimg).recipe
 
+    def selection(self) -> tuple[float, str]:
+        """The share of the pictures to learn from and, unless that is all of them, what they are compared by."""
+        return (self.typical, self.typical_by) if self.typical < 1 else (1.0, "")
+
     def build(self, num_classes: int = 0) -> "tuple[Generator, Discriminator]":
         """Fresh networks. `num_classes` is the data set's, used if the recipe is conditional.
 

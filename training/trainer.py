@@ -220,9 +220,9 @@ def make_step(game: Game, batches: Batches) -> Callable[[], Stats]:
     def step() -> Stats:
         game.start_iteration()
         seen: list[Stats] = []
-        together, begun = False, clock.kimg
+        together, kimg = False, clock.kimg
         for i in range(recipe.d_steps):
-            real, labels = batches.at(clock.images + recipe.batch_size * accelerator.process_index, begun)
+            real, labels = batches.at(clock.images + recipe.batch_size * accelerator.process_index, kimg)
             real = blend(recipe, state.discriminator, real)
             labels = labels if recipe.conditional else None
             turn = clock.steps * recipe.d_steps + i

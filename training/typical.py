@@ -34,11 +34,11 @@ DESCRIBED = 256  # pictures at a time
 def choose(recipe: Recipe, data: ImageData) -> Choices:
     """What the recipe learns from at first, and after each change of that which its run reaches."""
     chosen: Choices = []
-    rule: tuple[float, str] | None = None
+    selection: tuple[float, str] | None = None
     for begun, then in recipe.phases():
-        before, rule = rule, (then.typical, then.typical_by if then.typical < 1 else "pixels")
-        if rule != before and (begun < recipe.kimg or not chosen):
-            chosen.append((begun, most_typical(data, *rule, by_class=recipe.conditional)))
+        before, selection = selection, then.selection()
+        if selection != before and (begun < recipe.kimg or not chosen):
+            chosen.append((begun, most_typical(data, *selection, by_class=recipe.conditional)))
     return chosen
 
 
@@ -46,7 +46,7 @@ def most_typical(data: ImageData, share: float, by: str, by_class: bool) -> Tens
     """The numbers (N,) of the share of the pictures that is most typical, from the first up; all for a share of 1.
 
     Args:
-        by: what they are compared by, a key of `DESCRIPTIONS`.
+        by: what they are compared by, a key of `DESCRIPTIONS`; not asked for where the share is all of them.
         by_class: each class is judged by itself and keeps that share; otherwise classes don't count.
 
     Raises:

@@ -72,7 +72,8 @@ def _later(facts: Facts, recipe: dict[str, Any]) -> str:
     for (_, before), (begun, part) in pairwise(_parts(facts, recipe)):
         changes = ["the learning rates began again"] if recipe["lr_kimg"] else []
         changes += [_selection(part)] if _rule(part) != _rule(before) else []
-        changes += [f"`{name}` became {_value(part[name])}" for name in before["later"] if name not in SAID_APART]
+        changed = [name for name in before["later"] if name not in SAID_APART and part[name] != before.get(name)]
+        changes += [f"`{name}` became {_value(part[name])}" for name in changed]
         said += f"\n\nAfter {begun:,g} thousand images {'; '.join(changes)}."
     return said
 

@@ -74,7 +74,7 @@ def switch(models: dict[str, Model], name: Any, *values: Any) -> tuple:
     """The same after the model was changed. The other controls come first, with defaults where they can't be used."""
     model = check_model(models, name)
     checks: tuple[Callable, ...] = (partial(check_label, model), check_seed, check_count, check_truncation)
-    defaults: tuple[Any, ...] = (None, Settings.seed, Settings.num_images, Settings.truncation)
+    defaults: tuple[Any, ...] = (None, Settings.seed, Settings.num_images, model.truncation)
     label, seed, count, truncation = map(accept, checks, values, defaults)
     if truncation in {other.truncation for other in models.values()}:  # one to begin with, so hardly a visitor's choice
         truncation = model.truncation
@@ -162,7 +162,7 @@ def build(page: Page) -> None:
             seed = gr.Number(Settings.seed, precision=0, label="Seed", info="The same seed gives the same pictures.")
             count = gr.Slider(1, MAX_IMAGES, Settings.num_images, step=1, label="Pictures", buttons=[])
             truncation = gr.Slider(
-                0, MAX_TRUNCATION, Settings.truncation, step=0.05, label="Truncation",
+                0, MAX_TRUNCATION, first.truncation, step=0.05, label="Truncation",
                 info="Lower: more alike. Higher: more daring.", buttons=[],
             )  # fmt: skip
         with gr.Column(scale=3, min_width=300, elem_classes="result"):

@@ -181,7 +181,10 @@ def test_a_card_says_what_changed_in_the_run(folder):
         (Recipe(later_kimg=1200.0, **rates), None),  # it ended there
         (Recipe(later_kimg=1000.0, **rates), "After 1,000 thousand images the learning rates began again."),
         (Recipe(later_kimg=9.0, later={"g_lr": 1e-4}), "After 9 thousand images `g_lr` became 0.0001."),
-        (Recipe(later_kimg=9.5, later={"penalties": {}}), "After 9.5 thousand images `penalties` became none."),
+        (
+            Recipe(penalties={"r1": 1.0}, later_kimg=9.5, later={"penalties": {}}),
+            "After 9.5 thousand images `penalties` became none.",
+        ),
         (
             Recipe(later_kimg=1000.0, later=later, **rates),
             "the learning rates began again; `augment_p` became 0.6; `penalties` became r1 0.5, r2 0.5.",
@@ -208,6 +211,14 @@ def test_a_card_says_what_changed_in_the_run(folder):
         (
             Recipe(later_kimg=9.0, later={"g_lr": 1e-4, "later_kimg": 10.0, "later": {"d_lr": 1e-4}}),
             "After 9 thousand images `g_lr` became 0.0001. After 10 thousand images `d_lr` became 0.0001.",
+        ),
+        (
+            Recipe(later_kimg=9.0, later={"g_lr": 1e-4, "later_kimg": 10.0, "later": {"g_lr": 1e-4, "d_lr": 1e-5}}),
+            "After 10 thousand images `d_lr` became 1e-05.",
+        ),
+        (
+            Recipe(later_kimg=9.0, later={"typical": 0.7}),
+            "At first all pictures were learnt from. After 9 thousand images only the most typical 70%",
         ),
     ):
         recipe.save(folder / "recipe.json")

@@ -316,6 +316,7 @@ def test_another_model_begins_with_its_own_truncation_unless_somebody_moved_it(
         ("styled", 0.5, 0.5),
         ("frogs", 0.7, 1.0),
         ("frogs", 0.65, 0.65),
+        ("styled", "far", 0.7),
     ):
         _, seed, count, truncation, *_, address = switch(models, name, "", 5, 1, value)
         assert (seed, count, truncation) == (5, 1, shown)

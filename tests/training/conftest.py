@@ -1,6 +1,7 @@
 """Tiny runs: seconds on two cores, and every part of the real loop."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -28,11 +29,19 @@ def shrink(recipe: Recipe, data: str, **changes) -> Recipe:
     values |= {"typical": 1.0}  # the folders of these tests have few pictures
     if recipe.data.startswith("toy:"):
         values |= {"data": recipe.data, "resolution": 1}
+    length = 0.04 * recipe.d_steps / len(list(recipe.phases()))
     if recipe.later_kimg:
-        half = 0.02 * recipe.d_steps
-        values |= {"later_kimg": half} | ({"lr_kimg": half} if recipe.lr_kimg else {})
+        values |= later_from(vars(recipe), length, length) | ({"lr_kimg": length} if recipe.lr_kimg else {})
     steps = {"kimg": 0.04 * recipe.d_steps, "log_kimg": 0.008, "sample_kimg": 0.02, "save_kimg": 0.02}
     return dataclasses.replace(recipe, **{**networks, **values, **steps, **changes})
+
+
+def later_from(settings: dict[str, Any], begun: float, length: float) -> dict[str, Any]:
+    """What these set for later, with equally long parts of the run, the next of them from `begun` kimg on."""
+    if not settings.get("later_kimg"):
+        return {}
+    later = {name: {"typical": 1.0, "lr_kimg": length}.get(name, value) for name, value in settings["later"].items()}
+    return {"later_kimg": begun, "later": later | later_from(later, begun + length, length)}
 
 
 @pytest.fixture

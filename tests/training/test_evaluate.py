@@ -382,3 +382,10 @@ def test_a_damaged_recipe_is_one_line(changes, said, folders, tmp_path):
     (folder / "recipe.json").write_text(json.dumps(damaged))
     with pytest.raises(UserError, match=re.escape(said)):
         evaluate.as_trained(folder)
+
+
+def test_a_damaged_fact_is_one_line(folders, tmp_path):
+    folder = shutil.copytree(folders / "model", tmp_path / "model")
+    (folder / "card.json").write_text('{"kimg": "4"}')
+    with pytest.raises(UserError, match="card.json: kimg must be a number, got '4'"):
+        evaluate.as_trained(folder)

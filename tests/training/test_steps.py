@@ -5,9 +5,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from tests.training.game import batches, play, real_images, watch, weights
+from tests.training.game import IMAGES, batches, play, real_images, watch, weights
 from training.checks import LATER
 from training.critic import Critic
+from training.data import Batches, ImageData, to_float
 from training.objectives import OBJECTIVES
 from training.steps import both_steps, d_step, g_step, slope_ratio
 from training.trainer import make_step, means
@@ -103,11 +104,30 @@ def test_what_is_said_for_later_holds_from_then_on():
 def test_a_run_may_have_three_parts():
     later = {"penalties": {}, "penalty_every": 1, "later_kimg": 0.012, "later": {"one_stage": True, "g_lr": 1e-2}}
     game = play(objective="relativistic", penalties={"r1": 1.0}, g_lr=1e-3, later_kimg=0.004, later=later)
+    shown, _ = watch(game)
     step, seen = make_step(game, batches(game)), []
     for _ in range(5):
         stats = step()
-        seen.append(("r1" in stats, game.recipe.one_stage, game.state.g_optimizer.param_groups[0]["lr"]))
-    assert seen == [(True, False, 1e-3)] + 2 * [(False, False, 1e-3)] + 2 * [(False, True, 1e-2)]
+        seen.append(("r1" in stats, len(shown), game.state.g_optimizer.param_groups[0]["lr"]))
+        shown.clear()
+    assert [(penalised, rate) for penalised, _, rate in seen] == [(True, 1e-3)] + 2 * [(False, 1e-3)] + 2 * [
+        (False, 1e-2)
+    ]
+    assert [asked for _, asked, _ in seen[3:]] == [2, 2] and min(asked for _, asked, _ in seen[:3]) > 2  # one stage
+
+
+def test_an_iteration_learns_from_the_pictures_of_its_part():
+    """The part changes within the second iteration, after its first D step, and holds from the third on."""
+    game = play(d_steps=2, later_kimg=0.012, later={"g_lr": 1e-2})
+    shown, _ = watch(game)
+    chosen = [(0.0, torch.arange(16)), (0.012, torch.tensor([5]))]
+    step = make_step(game, Batches(ImageData(IMAGES, None, (), "random"), 4, seed=3, shuffle=False, chosen=chosen))
+    own = to_float(IMAGES)
+    for expected in ([0, 1, 2, 3], [4, 5, 6, 7]), ([8, 9, 10, 11], [12, 13, 14, 15]), ([5] * 4, [5] * 4):
+        shown.clear()
+        step()
+        real = [images for images in shown if any(torch.equal(images, own[numbers]) for numbers in expected)]
+        assert [torch.equal(images, own[numbers]) for images, numbers in zip(real, expected)] == [True, True]
 
 
 def test_rates_fall_a_second_time_over_a_length_of_their_own():
