@@ -46,8 +46,21 @@ simpsons = replace(
     conditional=True,
     augment=("color", "translation", "cutout"),
     later_kimg=320.0,
-    later={"augment_p": 0.6, "penalties": {"r1": 0.5, "r2": 0.5}, "penalty_every": 16},
-    kimg=640.0,
+    later={
+        "augment_p": 0.6,
+        "penalties": {"r1": 0.5, "r2": 0.5},
+        "penalty_every": 16,
+        "later_kimg": 640.0,
+        "later": {
+            "typical": 0.7,
+            "typical_by": "edges",
+            "one_stage": True,
+            "g_lr": 2e-4,
+            "d_lr": 2e-4,
+            "lr_kimg": 230.0,
+        },
+    },
+    kimg=870.0,
 )
 
 frogs = replace(
