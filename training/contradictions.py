@@ -95,7 +95,7 @@ def about_lengths(recipe: Recipe) -> Iterator[str]:
             yield (
                 f"from {begun:g} kimg on the rates fall to 0 over lr_kimg {then.lr_kimg:g}, but that part of the run "
                 f"is {length:g} long, up to {'kimg' if last else 'later_kimg'} {end:g}; "
-                + (f"use --lr-kimg {half} --later-kimg {half}" if halves else "make these the same")
+                + (f"use --lr-kimg {half} --later-kimg {half}" if halves else f"make that lr_kimg {length:.10g}")
                 + f", or let the rates fall once with {once}"
             )
 

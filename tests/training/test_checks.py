@@ -103,19 +103,19 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ),
         (
             {**FALLS_TWICE, "kimg": 11.0},
-            "from 6 kimg on .* lr_kimg 4, .* is 5 long, up to kimg 11; make these the same, or .* --lr-kimg 11 ",
+            "from 6 kimg on .* lr_kimg 4, .* is 5 long, up to kimg 11; make that lr_kimg 5, or .* --lr-kimg 11 ",
         ),
         (
             {**FALLS_TWICE, "later_kimg": 5.0},
-            "from 0 kimg on .* over lr_kimg 6, but .* is 5 long, up to later_kimg 5; make these the same, or",
+            "from 0 kimg on .* over lr_kimg 6, but .* is 5 long, up to later_kimg 5; make that lr_kimg 5, or",
         ),
         (
             {**FALLS_TWICE, "later": {"lr_kimg": 3.0, "later_kimg": 8.0, "later": {"lr_kimg": 2.0}}},
-            "from 6 kimg on .* over lr_kimg 3, but .* is 2 long, up to later_kimg 8; make these the same, or",
+            "from 6 kimg on .* over lr_kimg 3, but .* is 2 long, up to later_kimg 8; make that lr_kimg 2, or",
         ),
         (
             {**FALLS_TWICE, "kimg": 11.0, "later": {"lr_kimg": 2.0, "later_kimg": 8.0, "later": {"g_lr": 1e-4}}},
-            "from 8 kimg on .* over lr_kimg 2, but .* is 3 long, up to kimg 11; make these the same, or",
+            "from 8 kimg on .* over lr_kimg 2, but .* is 3 long, up to kimg 11; make that lr_kimg 3, or",
         ),
         (
             {"later_kimg": 5.0, "later": {"g_lr": 1e-4, "later_kimg": 5.0, "later": {"g_lr": 1e-5}}},
