@@ -131,8 +131,10 @@ def continued(recipe: Recipe, run_dir: Path) -> Recipe:
     """The recipe of a resumed run: the one that it began with, but for what may change.
 
     Raises:
-        UserError: it would become another run.
+        UserError: there is no run, or it would become another.
     """
+    if not (run_dir / RECIPE_FILE).exists():
+        raise UserError(f"{run_dir}: holds no run to go on with; leave out --resume to begin one")
     begun = Recipe.load(run_dir / RECIPE_FILE)
     recipe = dataclasses.replace(recipe, init=begun.init)  # a beginning is behind it
     if changes := recipe.changes_from(begun):
