@@ -78,6 +78,7 @@ def write_pictures(pictures: dict[str, Any], folder: Path, force: bool) -> None:
 def info(options: argparse.Namespace) -> None:
     """Say what a model is."""
     from ganhub.card import FACTS_FILE, METRICS, METRICS_FILE
+    from ganhub.files import read_if_there
     from ganhub.hub import resolve
     from ganhub.pipeline import GANPipeline
 
@@ -111,15 +112,6 @@ def trained(facts: dict[str, Any]) -> str:
     kimg = facts.get("kimg")
     length = f"{kimg:g} kimg" if isinstance(kimg, int | float) and kimg > 0 else "elsewhere"
     return f"{length} on {facts.get('data', '?')}"
-
-
-def read_if_there(file: Path) -> dict[str, Any]:
-    from ganhub.files import read_object
-
-    try:
-        return read_object(file)
-    except FileNotFoundError:
-        return {}
 
 
 def push(options: argparse.Namespace) -> None:

@@ -48,3 +48,11 @@ def read_object(file: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{file}: expected a JSON object, got {type(value).__name__}")
     return value
+
+
+def read_if_there(file: Path) -> dict[str, Any]:
+    """The same, or an empty object where there is no such file."""
+    try:
+        return read_object(file)
+    except FileNotFoundError:
+        return {}

@@ -50,10 +50,9 @@ def about_phases(recipe: Recipe) -> Iterator[str]:
             yield f"{when}later_kimg: nothing changes then; say what with later, such as augment_p=0.5"
 
 
-def effective(recipe: Recipe) -> Recipe:
+def effective(recipe: Recipe) -> tuple[Recipe, tuple[float, str]]:
     """Equal for recipes that train alike until their next part."""
-    by = recipe.typical_by if recipe.typical < 1 else "pixels"
-    return dataclasses.replace(recipe, typical_by=by, later_kimg=0.0, later={})
+    return dataclasses.replace(recipe, typical_by="pixels", later_kimg=0.0, later={}), recipe.selection()
 
 
 def about_rates(recipe: Recipe) -> Iterator[str]:
@@ -77,7 +76,7 @@ def about_rates(recipe: Recipe) -> Iterator[str]:
 
 def about_lengths(recipe: Recipe) -> Iterator[str]:
     """A fall may not end before its part of the run does, and only the last one may be cut short."""
-    phases = [phase for phase in recipe.phases() if phase.begun < recipe.kimg]
+    phases = recipe.reached()
     ends = [phase.begun for phase in phases[1:]] + [recipe.kimg]
     once = f"--lr-kimg {recipe.kimg:.10g}{' ' + WITHOUT_LATER if recipe.later_kimg else ''}"
     for (begun, then), end in zip(phases, ends):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ganhub.errors import UserError, first_line
-from ganhub.files import read_object, write_aside, write_text
+from ganhub.files import read_if_there, write_aside, write_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -130,10 +130,7 @@ def as_trained(folder: Path) -> "Recipe":
     recipe = Recipe.load(folder / "recipe.json")
     if problem := next(malformed(recipe), ""):
         raise UserError(f"{folder / 'recipe.json'}: {problem}")
-    try:
-        reached = read_object(folder / FACTS_FILE).get("kimg", recipe.kimg)
-    except FileNotFoundError:
-        return recipe
+    reached = read_if_there(folder / FACTS_FILE).get("kimg", recipe.kimg)
     if not is_number(reached):
         raise UserError(f"{folder / FACTS_FILE}: kimg must be a number, got {reached!r}")
     return dataclasses.replace(recipe, kimg=min(reached, recipe.kimg))
@@ -143,10 +140,7 @@ def trained_digest(folder: Path) -> str:
     """Digest of the pictures that the model was trained on, "" where its card doesn't have it."""
     from ganhub.card import FACTS_FILE
 
-    try:
-        return read_object(folder / FACTS_FILE).get("data_digest", "")
-    except FileNotFoundError:
-        return ""
+    return read_if_there(folder / FACTS_FILE).get("data_digest", "")
 
 
 def may_show(folder: Path, digest: str) -> bool:

@@ -10,7 +10,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from ganhub.errors import UserError
 from training.clock import Clock
-from training.recipe import Recipe
+from training.recipe import Phase, Recipe
 
 Player = Literal["g", "d"]
 
@@ -38,10 +38,14 @@ def make_optimizer(recipe: Recipe, network: nn.Module, player: Player) -> Optimi
         raise UserError(f"recipe {recipe.name}: {player}_optimizer_args: {error}") from error
 
 
-def lr_factor(recipe: Recipe, clock: Clock) -> float:
-    """What both learning rates are multiplied by; a function of the clock alone, so that resuming is exact."""
-    begun, now = recipe.phase(clock.kimg)
-    done = min((clock.kimg - begun) / now.lr_kimg, 1.0) if now.lr_kimg else 0.0
+def lr_factor(phase: Phase, clock: Clock) -> float:
+    """What both learning rates are multiplied by; a function of the clock alone, so that resuming is exact.
+
+    Args:
+        phase: the part of the run that the clock is in.
+    """
+    recipe = phase.recipe
+    done = min((clock.kimg - phase.begun) / recipe.lr_kimg, 1.0) if recipe.lr_kimg else 0.0
     factors = {
         "constant": 1.0,
         "linear": 1 - done,

@@ -198,13 +198,13 @@ class Recipe:
             phase = Phase(begun, dataclasses.replace(phase.recipe, **after))
             yield phase
 
+    def reached(self) -> "list[Phase]":
+        """Those that it does reach: the first, and what begins before kimg."""
+        return [phase for phase in self.phases() if not phase.begun or phase.begun < self.kimg]
+
     def phase(self, kimg: float) -> "Phase":
         """The part of the run that this moment lies in."""
         return [phase for phase in self.phases() if phase.begun <= kimg][-1]
-
-    def at(self, kimg: float) -> "Recipe":
-        """The recipe as it holds at this moment of the run."""
-        return self.phase(kimg).recipe
 
     def selection(self) -> tuple[float, str]:
         """The share of the pictures to learn from and, unless that is all of them, what they are compared by."""

@@ -40,9 +40,10 @@ class Game:
     def start_iteration(self) -> None:
         """Whatever follows the clock stays as it is now for all steps of an iteration."""
         kimg = self.state.clock.kimg
-        self.recipe = recipe = self.run_recipe.at(kimg)
+        phase = self.run_recipe.phase(kimg)
+        self.recipe = recipe = phase.recipe
         self.augment: Augmentation = augmenter(recipe.augment, self.state.memory.get("augment_p", recipe.augment_p))
-        self.rate = lr_factor(self.run_recipe, self.state.clock)
+        self.rate = lr_factor(phase, self.state.clock)
         faded = min(kimg / recipe.instance_noise_kimg, 1.0) if recipe.instance_noise_kimg else 0.0
         self.noise = recipe.instance_noise * (1 - faded)
         grow(recipe, kimg, *self.state.networks().values())

@@ -165,7 +165,7 @@ def warn(recipe: Recipe, data: ImageData, chosen: Choices) -> None:
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():
         log.warning("this CPU has no instructions for bf16 and is slower in it; use --mixed-precision no")
-    begun, last = [phase for phase in recipe.phases() if phase.begun < recipe.kimg][-1]
+    begun, last = recipe.reached()[-1]
     rest = recipe.kimg - begun
     if 0.99 * last.lr_kimg > rest:
         option = "lr_kimg=%.10g in later" if begun else "--lr-kimg %.10g"

@@ -35,9 +35,9 @@ def choose(recipe: Recipe, data: ImageData) -> Choices:
     """What the recipe learns from at first, and after each change of that which its run reaches."""
     chosen: Choices = []
     selection: tuple[float, str] | None = None
-    for begun, then in recipe.phases():
+    for begun, then in recipe.reached():
         before, selection = selection, then.selection()
-        if selection != before and (begun < recipe.kimg or not chosen):
+        if selection != before:
             chosen.append((begun, most_typical(data, *selection, by_class=recipe.conditional)))
     return chosen
 

@@ -63,7 +63,7 @@ def test_further_arguments_and_betas():
     ],
 )
 def test_learning_rates_follow_the_clock(changes, clock, factor):
-    assert lr_factor(Recipe(**changes), clock) == pytest.approx(factor)
+    assert lr_factor(Recipe(**changes).phase(clock.kimg), clock) == pytest.approx(factor)
 
 
 @pytest.mark.parametrize(
