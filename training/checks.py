@@ -22,9 +22,10 @@ POSITIVE += ["latent_scale", "augment_adapt_kimg", "keep_checkpoints", "log_kimg
 FROM_ZERO = ["ema_kimg", "grow_kimg", "pull_away", "instance_noise", "instance_noise_kimg", "lr_kimg", "lr_decay"]
 FROM_ZERO += ["clip_value", "clip_norm", "clip_weights", "snapshot_kimg", "later_kimg"]
 SHARES = ["label_flip", "augment_p", "augment_target"]
-# What may change within a run: `later` sets it. The steps ask at every iteration, Batches for what is typical.
+SELECTING = ["sharpest", "typical"]  # shares of the pictures: some are left
+# What may change within a run: `later` sets it. The steps ask at every iteration, Batches for the selection.
 LATER = ["g_lr", "d_lr", "lr_kimg", "objective_args", "penalties", "penalty_every", "pull_away", "augment_p"]
-LATER += ["typical", "typical_by", "one_stage", "later_kimg", "later"]
+LATER += ["sharpest", "typical", "typical_by", "one_stage", "later_kimg", "later"]
 
 
 def check(recipe: Recipe) -> None:
@@ -102,8 +103,9 @@ def bad_numbers(recipe: Recipe) -> Iterator[str]:
     for field in SHARES:
         if not 0 <= getattr(recipe, field) <= 1:
             yield f"{field} must be between 0 and 1, got {getattr(recipe, field)}"
-    if not 0 < recipe.typical <= 1:
-        yield f"typical must be above 0 and at most 1, got {recipe.typical}"
+    for field in SELECTING:
+        if not 0 < getattr(recipe, field) <= 1:
+            yield f"{field} must be above 0 and at most 1, got {getattr(recipe, field)}"
     for weight in recipe.penalties.values():
         if not is_number(weight) or not 0 < weight < math.inf:
             yield f"a penalty's weight must be a number above 0, got {weight!r}; leave the penalty out to have none"

@@ -9,7 +9,7 @@ from ganhub.models.base import Discriminator, Generator
 from ganhub.models.layers import BATCHWISE
 from training.labels import tricky
 from training.objectives import OBJECTIVES
-from training.recipe import Recipe
+from training.recipe import Recipe, Selection
 
 LR_KIMG = "linear and cosine need their length, such as --lr-kimg 500"
 NO_LR_KIMG = "only linear and cosine have a length; leave --lr-kimg out, or add --lr-schedule linear"
@@ -36,7 +36,7 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
 
 
 def about_phases(recipe: Recipe) -> Iterator[str]:
-    """Of the whole run: where one part of it ends and the next begins."""
+    """Of the whole run: where one part of it ends and the next begins, and what only makes sense in some of them."""
     phases = list(recipe.phases())
     for number, (_, then) in enumerate(phases):
         if then.later and not then.later_kimg:
@@ -48,9 +48,11 @@ def about_phases(recipe: Recipe) -> Iterator[str]:
             yield f"{when}later_kimg {begun:g} must come after {before:g}; it counts from the start of the run"
         if not now.lr_kimg and effective(now) == effective(then):
             yield f"{when}later_kimg: nothing changes then; say what with later, such as augment_p=0.5"
+    if recipe.typical_by != "pixels" and all(then.typical == 1 for _, then in phases):
+        yield f"typical_by {recipe.typical_by} chooses none, typical 1 takes all; set a share, such as --typical 0.7"
 
 
-def effective(recipe: Recipe) -> tuple[Recipe, tuple[float, str]]:
+def effective(recipe: Recipe) -> tuple[Recipe, Selection]:
     """Equal for recipes that train alike until their next part."""
     return dataclasses.replace(recipe, typical_by="pixels", later_kimg=0.0, later={}), recipe.selection()
 
@@ -186,5 +188,5 @@ def about_augmentation(recipe: Recipe) -> Iterator[str]:
             f"augment_target follows the sign of D's logits, which means nothing to objective {recipe.objective}; "
             "leave it out or use --objective non_saturating"
         )
-    if recipe.resolution == 1 and (recipe.augment or recipe.flip or recipe.typical < 1):
-        yield "augment, flip and typical are for pictures, not for points in the plane; leave them out"
+    if recipe.resolution == 1 and (recipe.augment or recipe.flip or recipe.sharpest < 1 or recipe.typical < 1):
+        yield "augment, flip, sharpest and typical are for pictures, not for points in the plane; leave them out"

@@ -160,7 +160,7 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
 
     from training.data import load_images
     from training.references import split_names
-    from training.typical import choose
+    from training.selection import choose
 
     source = options.reference or options.data
     names = split_names(source)
@@ -237,8 +237,8 @@ def share_seen(real: "Tensor", train: "Tensor") -> float:
 
 
 def protocol(options: Evaluate, pictures: "Pictures", lens: "Lens | None", split: str) -> dict[str, Any]:
-    from training.recipe import data_name
     from training.references import versions
+    from training.sources import data_name
 
     return {
         "extractor": lens.name if lens else "none (measures on pixels only)",

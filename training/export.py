@@ -18,7 +18,8 @@ from training.about import About, of_preset
 from training.energy import power
 from training.extras import Extras, add_extras
 from training.presets import PRESETS
-from training.recipe import Recipe, data_name, name_value
+from training.recipe import Recipe, name_value
+from training.sources import data_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,8 +89,8 @@ def run(options: Extractor) -> dict[str, Any]:
         UserError: the data, the sizes, the device or the folder won't do.
     """
     from training.featurenet import FeatureNet, check_device, seeded
-    from training.recipe import data_name
     from training.references import versions
+    from training.sources import data_name
 
     check(options)
     check_device(options.device)

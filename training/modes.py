@@ -60,7 +60,7 @@ def run(options: Modes) -> dict[str, Any]:
         UserError: the model, its data or the classifier won't do, or the file can't be written.
     """
     from training.featurenet import check_device
-    from training.recipe import data_name
+    from training.sources import data_name
     from training.trained import check_seed, open_trained, save_json
 
     check_device(options.device)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.recipe import data_name
+from training.sources import data_name
 
 if TYPE_CHECKING:
     from training.prepare import Prepare

@@ -64,7 +64,7 @@ def run(options: Probe) -> dict[str, Any]:
         UserError: the model or its data won't do, or the file can't be written.
     """
     from training.featurenet import check_device, seeded
-    from training.recipe import data_name
+    from training.sources import data_name
     from training.trained import check_seed, open_trained, save_json
 
     check_device(options.device)
@@ -190,8 +190,7 @@ def score(
 
 def seen(recipe: "Recipe | None", options: Probe, test_name: str) -> bool | None:
     """Whether the pictures asked about are from the split that the discriminator learnt from; None if nobody knows."""
-    from training.recipe import data_name
-    from training.sources import existing
+    from training.sources import data_name, existing
 
     if recipe is None or not recipe.data:
         return None

@@ -21,8 +21,8 @@ from ganhub.errors import UserError, first_line
 from ganhub.files import read_object
 from training.data_card import About, Split, card
 from training.prepare import REPORT_FILE, REPORT_KEYS
-from training.recipe import Recipe, data_name
-from training.sources import IMAGE_COLUMNS, LABEL_COLUMNS, existing, open_source, pictures
+from training.recipe import Recipe
+from training.sources import IMAGE_COLUMNS, LABEL_COLUMNS, data_name, existing, open_source, pictures
 
 if TYPE_CHECKING:
     import datasets

@@ -50,9 +50,12 @@ class Recipe:
     """Filter that brings the crop to the resolution."""
     channels: int = 3
     """1 (grey), 3 (RGB), or 2 for points in the plane (at resolution 1)."""
+    sharpest: float = 1.0
+    """Learn from this share of the pictures only, of each class if conditional: those with the most detail in their
+    middle, by the variance of the Laplacian."""
     typical: float = 1.0
-    """Learn from this share of the pictures only, of each class if conditional: the most typical ones
-    (arXiv:2007.15255). For a thousand pictures and more."""
+    """Learn from this share of these only, of each class if conditional: the most typical ones (arXiv:2007.15255).
+    For a thousand pictures and more."""
     typical_by: Literal["pixels", "edges"] = "pixels"
     """What is typical: for pixels (at 16x16) plain pictures, for edges (histograms of gradients) common shapes."""
     flip: bool = False
@@ -206,9 +209,9 @@ class Recipe:
         """The part of the run that this moment lies in."""
         return [phase for phase in self.phases() if phase.begun <= kimg][-1]
 
-    def selection(self) -> tuple[float, str]:
-        """The share of the pictures to learn from and, unless that is all of them, what they are compared by."""
-        return (self.typical, self.typical_by) if self.typical < 1 else (1.0, "")
+    def selection(self) -> "Selection":
+        """Which pictures are learnt from; equal where they are the same."""
+        return Selection(self.sharpest, self.typical, self.typical_by if self.typical < 1 else "")
 
     def build(self, num_classes: int = 0) -> "tuple[Generator, Discriminator]":
         """Fresh networks. `num_classes` is the data set's, used if the recipe is conditional.
@@ -286,14 +289,6 @@ def name_value(values: dict[str, Any]) -> list[str]:
     return [f"{key}={text}" for key, text in zip(values, texts)]
 
 
-def data_name(data: str) -> str:
-    """What a card may say: a Hub id as it is, a local path as its last part, never where it lies on this machine."""
-    if data.startswith("stacked:"):
-        return f"stacked:{data_name(data.removeprefix('stacked:'))}"
-    path = Path(data).expanduser()
-    return path.resolve().name if path.exists() or path.is_absolute() or data.startswith(".") else data
-
-
 class Phase(NamedTuple):
     """A part of a run in which its recipe doesn't change."""
 
@@ -301,3 +296,14 @@ class Phase(NamedTuple):
     """In kimg of the run."""
     recipe: Recipe
     """As it holds there."""
+
+
+class Selection(NamedTuple):
+    """Which pictures a part of a run learns from: `training.selection` chooses them."""
+
+    sharpest: float
+    """Share of the pictures, or of each class's."""
+    typical: float
+    """Share of these."""
+    by: str
+    """What is compared to tell which are typical; "" where all are."""

@@ -87,6 +87,14 @@ def settled(data: str) -> str:
     return str(folder.absolute()) if folder else data
 
 
+def data_name(data: str) -> str:
+    """What a card may say: a Hub id as it is, a local path as its last part, never where it lies on this machine."""
+    if data.startswith("stacked:"):
+        return f"stacked:{data_name(data.removeprefix('stacked:'))}"
+    path = Path(data).expanduser()
+    return path.resolve().name if path.exists() or path.is_absolute() or data.startswith(".") else data
+
+
 def find_column(rows: "Dataset", wanted: str, feature: str, usual: tuple[str, ...]) -> str | None:
     """The column that was asked for, else the first of that feature type, else one with a usual name."""
     if wanted:

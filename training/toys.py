@@ -34,7 +34,7 @@ DIGITS = tuple("0123456789")
 SPLITS = ("train", "test")  # of points; the latter are further draws
 OUTERMOST = 0.8
 # fields without a sense for points
-FOR_PICTURES = ("flip", "typical", "typical_by", "augment", "pixel_range", "crop", "resize", "classes")
+FOR_PICTURES = ("flip", "sharpest", "typical", "typical_by", "augment", "pixel_range", "crop", "resize", "classes")
 
 
 @dataclass(frozen=True)

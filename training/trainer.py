@@ -23,13 +23,13 @@ from training.growing import blend, grown
 from training.objectives import OBJECTIVES
 from training.optimizers import make_optimizer
 from training.processor import knows_bf16
-from training.recipe import Recipe
+from training.recipe import Phase, Recipe
 from training.runlog import RunLog
+from training.selection import Choices, choose
 from training.signals import Interrupted, StopSignal
 from training.snapshots import save_snapshot
 from training.sources import settled
 from training.steps import Game, Stats, both_steps, d_step, g_step
-from training.typical import Choices, choose
 from training.warm_start import warm_start
 
 log = logging.getLogger(__name__)
@@ -155,12 +155,21 @@ def open_folder(recipe: Recipe, run_dir: Path, state: TrainState, accelerator: A
             checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
 
 
+def narrowed(phase: Phase, chosen: int, pictures: int) -> str:
+    """How many of them a part of the run learns from, of what kind, and how it would learn from all."""
+    kinds = {"sharpest": "sharpest", "typical": "most typical"}
+    kinds = {name: kind for name, kind in kinds.items() if getattr(phase.recipe, name) < 1}
+    which = f"the {chosen} {' and '.join(kinds.values())} of {pictures} pictures"
+    if phase.begun:
+        return f"{which} from {phase.begun:g} kimg on; {' '.join(f'{name}=1' for name in kinds)} in later takes all"
+    return f"{which}; {' '.join(f'--{name} 1' for name in kinds)} takes all"
+
+
 def warn(recipe: Recipe, data: ImageData, chosen: Choices) -> None:
     """What can be trained, but may not be meant."""
     for begun, numbers in chosen:
         if len(numbers) < len(data):
-            way_out = f" from {begun:g} kimg on; typical=1 in later takes all" if begun else "; --typical 1 takes all"
-            log.warning(f"learning from the %d most typical of %d pictures{way_out}", len(numbers), len(data))
+            log.warning("learning from %s", narrowed(recipe.phase(begun), len(numbers), len(data)))
     if not grown(recipe, recipe.kimg):
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():

@@ -8,12 +8,12 @@ from ganhub.card.facts import Facts
 from ganhub.card.measured import percent
 from ganhub.layout import local_sheets
 
-EVERYTHING = (1.0, "")  # a share of the pictures, and how it is chosen
+EVERYTHING = (1.0, 1.0, "")  # the share of the sharpest pictures, of the typical among these, and what is compared
 LIKENESS = {
     "pixels": "pixels at 16x16, which prefers plain pictures",
     "edges": "histograms of edges, which prefers common poses",
 }
-SAID_APART = ("typical", "typical_by", "later_kimg", "later")  # have sentences of their own
+SAID_APART = ("sharpest", "typical", "typical_by", "later_kimg", "later")  # have sentences of their own
 
 
 def section(facts: Facts, recipe: dict[str, Any]) -> str:
@@ -37,7 +37,10 @@ def _chosen(facts: Facts, recipe: dict[str, Any]) -> str:
     said = _selection(recipe)
     if len(set(rules)) > 1:
         said = f"at first {said}"
-    loss = ": what is rare among them was left out, so that the rest is drawn better" if EVERYTHING not in rules else ""
+    lost = ["blurred"] * any(sharpest < 1 for sharpest, _, _ in rules)
+    lost += ["rare"] * any(typical < 1 for _, typical, _ in rules)
+    loss = f": what is {' or '.join(lost)} among them was left out, so that the rest is drawn better"
+    loss *= EVERYTHING not in rules
     return f"\n\n{said[0].upper()}{said[1:]}{loss}."
 
 
@@ -50,21 +53,25 @@ def _parts(facts: Facts, recipe: dict[str, Any]) -> list[tuple[float, dict[str, 
     return parts
 
 
-def _rule(part: dict[str, Any]) -> tuple[float, str]:
-    """The share of the pictures that is learnt from, and how these are chosen."""
-    share = part.get("typical", 1.0)
-    return EVERYTHING if share == 1 else (share, part.get("typical_by", "pixels"))
+def _rule(part: dict[str, Any]) -> tuple[float, float, str]:
+    """Which pictures are learnt from, as `training.recipe.Selection` has it."""
+    typical = part.get("typical", 1.0)
+    return part.get("sharpest", 1.0), typical, part.get("typical_by", "pixels") if typical < 1 else ""
 
 
 def _selection(part: dict[str, Any]) -> str:
-    share, by = _rule(part)
-    if share == 1:
-        return "all pictures were learnt from"
+    sharpest, typical, by = _rule(part)
     of_each = " of each class" if part["conditional"] else ""
-    return (
-        f"only the most typical {percent(share)} of the pictures{of_each} were learnt from (instance selection, "
-        f"arXiv:2007.15255, by a likelihood of {LIKENESS[by]})"
-    )
+    sharp = f"the sharpest {percent(sharpest)} of the pictures{of_each}"
+    focus = "by the variance of the Laplacian in their middle"
+    likely = f"instance selection, arXiv:2007.15255, by a likelihood of {LIKENESS[by]}" if by else ""
+    if sharpest == typical == 1:
+        return "all pictures were learnt from"
+    if typical == 1:
+        return f"only {sharp} were learnt from ({focus})"
+    if sharpest == 1:
+        return f"only the most typical {percent(typical)} of the pictures{of_each} were learnt from ({likely})"
+    return f"only {sharp} ({focus}), and of these the most typical {percent(typical)}, were learnt from ({likely})"
 
 
 def _later(facts: Facts, recipe: dict[str, Any]) -> str:

@@ -165,11 +165,22 @@ def test_a_card_says_which_pictures_were_learnt_from(folder):
         (Recipe(typical=0.9, conditional=True), "typical 90% of the pictures of each class were learnt from ("),
         (Recipe(typical=0.75), "pixels at 16x16, which prefers plain pictures): what is rare"),
         (Recipe(typical=0.75, typical_by="edges"), "histograms of edges, which prefers common poses): what is rare"),
+        (
+            Recipe(sharpest=0.8),
+            "Only the sharpest 80% of the pictures were learnt from (by the variance of the Laplacian in their "
+            "middle): what is blurred among them was left out, so that",
+        ),
+        (
+            Recipe(sharpest=0.8, typical=0.75, typical_by="edges", conditional=True),
+            "Only the sharpest 80% of the pictures of each class (by the variance of the Laplacian in their middle), "
+            "and of these the most typical 75%, were learnt from (instance selection, arXiv:2007.15255, by a "
+            "likelihood of histograms of edges, which prefers common poses): what is blurred or rare among them was",
+        ),
     ):
         recipe.save(folder / "recipe.json")
         write_card(folder)
         text = " ".join((folder / "README.md").read_text().split())
-        assert said in text if said else "most typical" not in text
+        assert said in text if said else "learnt from (" not in text
 
 
 def test_a_card_says_what_changed_in_the_run(folder):
@@ -188,6 +199,11 @@ def test_a_card_says_what_changed_in_the_run(folder):
         (
             Recipe(later_kimg=1000.0, later=later, **rates),
             "the learning rates began again; `augment_p` became 0.6; `penalties` became r1 0.5, r2 0.5.",
+        ),
+        (
+            Recipe(later_kimg=9.0, later={"sharpest": 0.8, "g_lr": 1e-4}),
+            "At first all pictures were learnt from. After 9 thousand images only the sharpest 80% of the pictures "
+            "were learnt from (by the variance of the Laplacian in their middle); `g_lr` became 0.0001.",
         ),
         (Recipe(later_kimg=9.0, later={"one_stage": True}), "After 9 thousand images `one_stage` became true."),
         (

@@ -155,6 +155,10 @@ def test_a_bad_value_is_refused_by_name(changes, words):
             ": later_kimg: nothing changes then",
         ),
         ({"later_kimg": 5.0, "later": {"typical_by": "edges"}}, "later_kimg: nothing changes then"),
+        (
+            {"typical_by": "edges"},
+            "typical_by edges chooses none, typical 1 takes all; set a share, such as --typical 0.7",
+        ),
         ({"later_kimg": 5.0, "later": {"width": 3}}, "later has no 'width'; known: g_lr, d_lr, .*augment_p"),
         ({"later_kimg": 5.0, "later": {"penalty_every": 0}}, "later: penalty_every must be above 0"),
         ({"later_kimg": 5.0, "later": {"g_lr": "high"}}, "later: g_lr must be a number, got 'high'"),
@@ -200,6 +204,11 @@ def test_a_bad_value_is_refused_by_name(changes, words):
 def test_what_makes_no_sense_together_is_refused_with_the_way_out(changes, words):
     with pytest.raises(UserError, match=words):
         dataclasses.replace(Recipe(), **changes).check()
+
+
+def test_what_typical_compares_by_may_stand_before_the_part_that_needs_it():
+    later = {"typical": 0.5, "later_kimg": 8.0, "later": {"typical": 1.0}}
+    assert Recipe(typical_by="edges", later_kimg=5.0, later=later).check()
 
 
 def test_points_are_not_augmented():

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganhub import GANPipeline, UserError
 from tests.conftest import tiny_pipeline, write_pictures
-from training import evaluate, extractors, measures, probes, typical
+from training import evaluate, extractors, measures, probes, selection
 from training.compared import read_kid
 from training.data import ImageData
 from training.evaluate import Evaluate, share_seen, table, trained_digest
@@ -150,7 +150,7 @@ def test_a_reference_that_was_partly_trained_on_is_said_so(folders, shared, trai
 
 
 def test_pictures_that_a_recipe_left_out_were_not_trained_on(folders, tmp_path, monkeypatch):
-    monkeypatch.setattr(typical, "FEWEST", 50)
+    monkeypatch.setattr(selection, "FEWEST", 50)
     shutil.copytree(folders / "model", tmp_path / "model")
     recipe = dataclasses.replace(Recipe.load(tmp_path / "model" / "recipe.json"), typical=0.6)
     recipe.save(tmp_path / "model" / "recipe.json")

@@ -21,8 +21,8 @@ from training.extractors import Extractor, run
 from training.featurenet import FeatureNet, batched, distort, nt_xent, seeded
 from training.inception import Inception, load_inception
 from training.lens import open_lens
-from training.recipe import data_name
 from training.references import hold_back, split_names
+from training.sources import data_name
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -97,7 +97,7 @@ def test_what_is_said_for_later_holds_from_then_on():
     before, after = [1e-3, 2e-4], [1e-2, 2e-2]
     assert seen[:3] == [({"r1"}, before, False), (set(), before, False), ({"r1"}, before, False)]
     assert seen[3:] == 2 * [({"r2", "pull_away"}, after, True)]
-    others = {"objective_args", "lr_kimg", "typical", "typical_by", "one_stage", "later_kimg", "later"}
+    others = {"objective_args", "lr_kimg", "sharpest", "typical", "typical_by", "one_stage", "later_kimg", "later"}
     assert {*later, *others} == set(LATER)  # tested below, and that of which pictures with the trainer
 
 

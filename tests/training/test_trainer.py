@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 from ganhub import UserError
 from tests.conftest import write_pictures
 from tests.training.conftest import SMALL, shrink
-from training import checkpoint, trainer, typical
+from training import checkpoint, selection, trainer
 from training.data import ImageData
 from training.objectives import OBJECTIVES, Objective
 from training.presets import PRESETS
-from training.recipe import Recipe
+from training.recipe import Phase, Recipe
 from training.runlog import read_log
 from training.trainer import train
 
@@ -93,6 +93,10 @@ def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
             "later_kimg": 0.012,
             "later": {"typical": 0.6, "typical_by": "edges", "later_kimg": 0.028, "later": {"typical": 1.0}},
         },
+        {
+            "later_kimg": 0.012,
+            "later": {"sharpest": 0.7, "later_kimg": 0.028, "later": {"sharpest": 0.9, "typical": 0.8}},
+        },
         {"later_kimg": 0.012, "later": {"augment_p": 0.5, "penalty_every": 1, "g_lr": 1e-3}},
         {"later_kimg": 0.02, "later": {"penalties": {"r1": 1.0}}, "lr_schedule": "linear", "lr_kimg": 0.02},
         STYLED,
@@ -100,7 +104,7 @@ def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
     ],
 )
 def test_what_remembers_or_draws_resumes_exactly(changes, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(typical, "FEWEST", 12)
+    monkeypatch.setattr(selection, "FEWEST", 12)
     recipe = dataclasses.replace(recipe, **changes)
     train(recipe, tmp_path / "whole")
     train(dataclasses.replace(recipe, kimg=recipe.kimg / 2), tmp_path / "halves")
@@ -111,14 +115,14 @@ def test_what_remembers_or_draws_resumes_exactly(changes, recipe, tmp_path, monk
 @pytest.mark.parametrize("conditional", [True, False])
 def test_a_run_learns_from_typical_pictures_only(conditional, recipe, tmp_path, caplog, monkeypatch):
     """And its digest is that of all pictures, which evaluating and resuming ask for."""
-    monkeypatch.setattr(typical, "FEWEST", 12)
+    monkeypatch.setattr(selection, "FEWEST", 12)
     recipe = dataclasses.replace(recipe, conditional=conditional)
     whole, chosen = (dataclasses.replace(recipe, typical=share) for share in (1.0, 0.75))
     (_, _, everything, _), (_, _, most, state) = (
         trainer.prepare(r, tmp_path / str(r.typical), False, None) for r in (whole, chosen)
     )
     data = everything.data
-    numbers = typical.most_typical(data, 0.75, "pixels", by_class=conditional)
+    numbers = selection.select(data, chosen.selection(), by_class=conditional)
     assert everything.indices(0, 24).sort().values.tolist() == list(range(24))
     assert torch.equal(most.indices(0, 18).sort().values, numbers) and len(numbers) == 18
     assert data.labels[numbers].bincount().tolist() == [9, 9] or not conditional
@@ -128,6 +132,8 @@ def test_a_run_learns_from_typical_pictures_only(conditional, recipe, tmp_path, 
 
 def test_a_later_choice_of_pictures_is_said_once(recipe, caplog):
     data = ImageData(torch.zeros(20, 1, 16, 16, dtype=torch.uint8), None, (), "random")
+    later = {"typical": 0.75, "later_kimg": 0.7, "later": {"typical": 0.1}}
+    recipe = dataclasses.replace(recipe, kimg=0.9, later_kimg=0.5, later=later)
     trainer.warn(recipe, data, [(0.0, torch.arange(20)), (0.5, torch.arange(15)), (0.7, torch.arange(2))])
     assert caplog.messages == [
         "learning from the 15 most typical of 20 pictures from 0.5 kimg on; typical=1 in later takes all",
@@ -136,7 +142,21 @@ def test_a_later_choice_of_pictures_is_said_once(recipe, caplog):
     ]
 
 
-def every(data: ImageData) -> typical.Choices:
+@pytest.mark.parametrize(
+    "sharpest, typical, said",
+    [
+        (0.5, 1.0, "the 9 sharpest of 20 pictures{}; --sharpest 1 takes all"),
+        (0.5, 0.5, "the 9 sharpest and most typical of 20 pictures{}; --sharpest 1 --typical 1 takes all"),
+    ],
+)
+def test_the_kind_of_choice_is_said(sharpest, typical, said, recipe):
+    chosen = dataclasses.replace(recipe, sharpest=sharpest, typical=typical)
+    assert trainer.narrowed(Phase(0.0, chosen), 9, 20) == said.format("")
+    later = said.format(" from 5 kimg on").replace("--", "").replace(" 1", "=1").replace("takes", "in later takes")
+    assert trainer.narrowed(Phase(5.0, chosen), 9, 20) == later
+
+
+def every(data: ImageData) -> selection.Choices:
     return [(0.0, torch.arange(len(data)))]
 
 

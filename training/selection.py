@@ -1,11 +1,14 @@
-"""Learning from the most typical pictures only: a small network draws few kinds well or many kinds badly.
+"""Which of the pictures a run learns from: a small network draws few kinds well or many kinds badly.
 
-Instance selection (DeVries et al. 2020, https://arxiv.org/abs/2007.15255): fit a Gaussian to what the pictures look
-like, by probabilistic PCA (Tipping and Bishop 1999), and leave out the share of them that it finds least likely.
-Deviation: where the paper has a network trained on ImageNet, pictures are compared by one of two plain descriptions.
-Pixels, of the pictures shrunk to 16x16, find what is busy (hats, hands, crowds), prefer what is plain, and let blank
-pictures pass. Edges, histograms of oriented gradients (Dalal and Triggs 2005), find unusual shapes (poses, backs of
-heads, blurs) whatever their colours.
+Typical: instance selection (DeVries et al. 2020, https://arxiv.org/abs/2007.15255) fits a Gaussian to what the
+pictures look like, by probabilistic PCA (Tipping and Bishop 1999), and leaves out the share of them that it finds least
+likely. Deviation: where the paper has a network trained on ImageNet, pictures are compared by one of two plain
+descriptions. Pixels, of the pictures shrunk to 16x16, find what is busy (hats, hands, crowds), prefer what is plain,
+and let blank pictures pass. Edges, histograms of oriented gradients (Dalal and Triggs 2005), find unusual shapes
+(poses, hats) whatever their colours.
+
+Sharp: what is blurred, dim or blank (backs of heads) is no rare kind that a likelihood would find, but has little
+detail: the variance of the Laplacian (Pech-Pacheco et al. 2000), a common measure of focus.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +19,7 @@ from torch import Tensor
 
 from ganhub.errors import UserError
 from training.data import ImageData, to_float
-from training.recipe import Recipe
+from training.recipe import Recipe, Selection
 
 Choices = list[tuple[float, Tensor]]
 """From which kimg on, and which pictures (N,) by number; the first from 0."""
@@ -34,37 +37,54 @@ DESCRIBED = 256  # pictures at a time
 def choose(recipe: Recipe, data: ImageData) -> Choices:
     """What the recipe learns from at first, and after each change of that which its run reaches."""
     chosen: Choices = []
-    selection: tuple[float, str] | None = None
+    selection: Selection | None = None
     for begun, then in recipe.reached():
         before, selection = selection, then.selection()
         if selection != before:
-            chosen.append((begun, most_typical(data, *selection, by_class=recipe.conditional)))
+            chosen.append((begun, select(data, selection, by_class=recipe.conditional)))
     return chosen
 
 
-def most_typical(data: ImageData, share: float, by: str, by_class: bool) -> Tensor:
-    """The numbers (N,) of the share of the pictures that is most typical, from the first up; all for a share of 1.
+def select(data: ImageData, selection: Selection, by_class: bool) -> Tensor:
+    """The numbers (N,) of the pictures to learn from, from the first up.
 
     Args:
-        by: what they are compared by, a key of `DESCRIPTIONS`; not asked for where the share is all of them.
-        by_class: each class is judged by itself and keeps that share; otherwise classes don't count.
+        by_class: each class is judged by itself and keeps its share; otherwise classes don't count.
 
     Raises:
         UserError: there are too few pictures, of one class or in all, to say which are typical.
     """
-    if share == 1:
-        return torch.arange(len(data))
-    kept = torch.zeros(len(data), dtype=torch.bool)
+    kept = []
     for name, members in groups(data, by_class):
-        if len(members) < FEWEST:
+        if selection.typical < 1 and len(members) < FEWEST:
             raise UserError(
-                f"typical {share:g}: {len(members)} pictures{name} are too few to tell which are typical, that needs "
-                f"{FEWEST:,}; typical 1 takes all"
+                f"typical {selection.typical:g}: {len(members)} pictures{name} are too few to tell which are typical, "
+                f"that needs {FEWEST:,}; typical 1 takes all"
             )
-        codes = torch.cat([DESCRIPTIONS[by](data.images[part]) for part in members.split(DESCRIBED)])
-        order = unlikeliness(codes).argsort(stable=True)
-        kept[members[order[: max(round(share * len(members)), 1)]]] = True
-    return kept.nonzero().squeeze(1)
+        members = sharpest(data.images, members, selection.sharpest)
+        kept.append(most_typical(data.images, members, selection.typical, selection.by))
+    return torch.cat(kept).sort().values
+
+
+def sharpest(images: Tensor, members: Tensor, share: float) -> Tensor:
+    """Of images (M, C, R, R) uint8 and the numbers (N,) of some, those with the most detail, from the first up."""
+    return members if share == 1 else first(members, -described(images, members, detail), share)
+
+
+def most_typical(images: Tensor, members: Tensor, share: float, by: str) -> Tensor:
+    """The same for the most typical ones, compared by a key of `DESCRIPTIONS`."""
+    if share == 1:
+        return members
+    return first(members, unlikeliness(described(images, members, DESCRIPTIONS[by])), share)
+
+
+def described(images: Tensor, members: Tensor, description: Callable[[Tensor], Tensor]) -> Tensor:
+    return torch.cat([description(images[part]) for part in members.split(DESCRIBED)])
+
+
+def first(members: Tensor, scores: Tensor, share: float) -> Tensor:
+    """The share of them with the lowest scores, at least one."""
+    return members[scores.argsort(stable=True)[: max(round(share * len(members)), 1)]].sort().values
 
 
 def groups(data: ImageData, by_class: bool) -> Iterator[tuple[str, Tensor]]:
@@ -74,6 +94,18 @@ def groups(data: ImageData, by_class: bool) -> Iterator[tuple[str, Tensor]]:
         return
     for label in data.labels.unique():
         yield f" of {data.class_names[label]}", (data.labels == label).nonzero().squeeze(1)
+
+
+def detail(images: Tensor) -> Tensor:
+    """(N, C, R, R) uint8, R >= 4 -> (N,) float32: the variance of the Laplacian in the middle, 3/4 of the side.
+
+    What a picture shows is there; what is busy around it doesn't count.
+    """
+    edge = images.shape[-1] // 8
+    inner = slice(edge, images.shape[-1] - edge)
+    grey = to_float(images[..., inner, inner], (0.0, 1.0)).mean(1)
+    around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+    return (4 * grey[:, 1:-1, 1:-1] - around).flatten(1).var(1)
 
 
 def shrink(images: Tensor) -> Tensor:

@@ -1,17 +1,18 @@
-"""Which pictures are the most typical."""
+"""Which pictures are the sharpest and the most typical."""
 
 from typing import get_args, get_type_hints
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ganhub import UserError
 from ganhub.card.trained import LIKENESS
-from training import typical
+from training import selection
 from training.data import ImageData
-from training.recipe import Recipe
+from training.recipe import Recipe, Selection
+from training.selection import DESCRIPTIONS, choose, detail, edges, select, shrink, unlikeliness
 from training.toys import check as check_toy
-from training.typical import DESCRIPTIONS, choose, edges, most_typical, shrink, unlikeliness
 
 
 def pictures(count, level, seed=0, noise=8, channels=3, side=16):
@@ -26,32 +27,72 @@ def test_odd_pictures_go_first_and_the_others_keep_their_order(odd):
     images[odd, :, :8] += 90  # a bright half
     data = ImageData(images, torch.arange(3000), (), "digest")
     for by in DESCRIPTIONS:
-        chosen = most_typical(data, 1 - len(odd) / 3000, by, by_class=False)
+        chosen = select(data, Selection(1.0, 1 - len(odd) / 3000, by), by_class=False)
         assert chosen.tolist() == [i for i in range(3000) if i not in odd]
-        assert most_typical(data, 1.0, by, by_class=False).tolist() == list(range(3000))
+        assert select(data, Selection(1.0, 1.0, by), by_class=False).tolist() == list(range(3000))
+
+
+def soften(images, times=2):
+    """Every pixel becomes the mean of the 3x3 pixels around it, so many times."""
+    for _ in range(times):
+        images = F.avg_pool2d(F.pad(images.float(), (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return images.round().to(torch.uint8)
+
+
+@pytest.mark.parametrize("side", [4, 16, 28, 64])
+def test_blurred_dim_and_blank_pictures_have_less_detail(side):
+    sharp = pictures(5, 128, noise=40, side=side)
+    sharp, blurred, dim, blank = detail(torch.cat([sharp, soften(sharp), sharp // 3, sharp * 0 + 90])).chunk(4)
+    assert (blurred < 0.5 * sharp).all() and (dim < 0.2 * sharp).all() and (dim > 0).all()
+    assert blank.tolist() == [0.0] * 5 and torch.isfinite(sharp).all()
+
+
+def test_detail_is_the_variance_of_the_laplacian_in_the_middle():
+    images = pictures(3, 128, noise=40, side=32)
+    grey = images[:, :, 4:28, 4:28].double().mean(1, keepdim=True) / 255
+    kernel = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=torch.float64)[None, None]
+    assert torch.allclose(detail(images).double(), F.conv2d(grey, kernel).var((1, 2, 3)), rtol=1e-4)
+    around = images.clone()
+    around[:, :, :4] = 0  # what is outside doesn't count
+    assert torch.equal(detail(around), detail(images))
+
+
+def test_the_sharpest_are_kept_of_each_class_and_the_typical_are_chosen_of_these(monkeypatch):
+    monkeypatch.setattr(selection, "FEWEST", 30)
+    images = pictures(120, 128, noise=40)
+    blurred = list(range(0, 120, 10))
+    images[blurred] = soften(images[blurred])
+    images[5, :, :8] += 90  # as sharp as the others, but odd
+    data = ImageData(images, torch.tensor([0] * 80 + [1] * 40), ("many", "few"), "")
+    sharp = select(data, Selection(0.9, 1.0, ""), by_class=True).tolist()
+    assert sharp == [i for i in range(120) if i not in blurred]
+    both = select(data, Selection(0.9, 0.98, "pixels"), by_class=True)
+    assert set(both.tolist()) < set(sharp) and 5 not in both
+    assert data.labels[both].bincount().tolist() == [71, 35]
+    assert len(select(data, Selection(0.001, 1.0, ""), by_class=False)) == 1  # one is left
 
 
 def test_each_class_keeps_its_share(monkeypatch):
-    monkeypatch.setattr(typical, "FEWEST", 30)
+    monkeypatch.setattr(selection, "FEWEST", 30)
     dark, light = pictures(90, 60), pictures(30, 200, seed=1)
     data = ImageData(torch.cat([dark, light]), torch.tensor([0] * 90 + [1] * 30), ("dark", "light"), "")
-    assert data.labels[most_typical(data, 0.8, "pixels", by_class=True)].bincount().tolist() == [72, 24]
-    together = most_typical(data, 0.8, "pixels", by_class=False)
+    assert data.labels[select(data, Selection(1.0, 0.8, "pixels"), by_class=True)].bincount().tolist() == [72, 24]
+    together = select(data, Selection(1.0, 0.8, "pixels"), by_class=False)
     assert len(together) == 96 and data.labels[together].bincount().tolist() != [72, 24]
-    assert len(most_typical(data, 0.001, "pixels", by_class=True)) == 2  # one of each is left
+    assert len(select(data, Selection(1.0, 0.001, "pixels"), by_class=True)) == 2  # one of each is left
 
 
 def test_too_few_pictures_are_refused():
     few = ImageData(pictures(1010, 128), torch.tensor([0] * 1000 + [1] * 10), ("many", "few"), "")
-    assert len(most_typical(few, 0.5, "pixels", by_class=False)) == 505
+    assert len(select(few, Selection(1.0, 0.5, "pixels"), by_class=False)) == 505
     with pytest.raises(UserError, match=r"typical 0.5: 10 pictures of few are .* needs 1,000; typical 1 takes all$"):
-        most_typical(few, 0.5, "pixels", by_class=True)
+        select(few, Selection(1.0, 0.5, "pixels"), by_class=True)
 
 
 @pytest.mark.parametrize("components", [2, 4])
 def test_it_is_the_likelihood_of_probabilistic_pca(components, monkeypatch):
     """With one covariance matrix for all, but for what a picture of 20,000 changes in it."""
-    monkeypatch.setattr(typical, "COMPONENTS", components)
+    monkeypatch.setattr(selection, "COMPONENTS", components)
     spread = torch.tensor([4.0, 2.0, 1.0, 0.5, 0.25])
     codes = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0)) * spread
     centred = (codes - codes.mean(0)).double()
@@ -78,7 +119,7 @@ def test_any_size_and_pixels_that_never_change(side, features):
     assert shrink(images).shape == (1000, features)
     assert torch.isfinite(unlikeliness(shrink(images))).all()
     assert edges(images).shape == (1000, 576) and torch.isfinite(unlikeliness(edges(images))).all()
-    assert 7 not in most_typical(ImageData(images, None, (), ""), 0.999, "pixels", by_class=False)
+    assert 7 not in select(ImageData(images, None, (), ""), Selection(1.0, 0.999, "pixels"), by_class=False)
 
 
 def gratings(angles, side=32, period=8.0, low=60, high=200):
@@ -106,7 +147,7 @@ def test_light_and_contrast_do_not_change_edges():
 
 
 def test_a_recipe_chooses_for_each_part_of_its_run(monkeypatch):
-    monkeypatch.setattr(typical, "FEWEST", 30)
+    monkeypatch.setattr(selection, "FEWEST", 30)
     data = ImageData(pictures(100, 128, side=32), None, (), "")
     third = {"typical": 1.0, "later_kimg": 7.0, "later": {"g_lr": 1e-4, "later_kimg": 9.0, "later": {"typical": 0.1}}}
     recipe = Recipe(
@@ -114,8 +155,8 @@ def test_a_recipe_chooses_for_each_part_of_its_run(monkeypatch):
     )
     chosen = choose(recipe, data)
     assert [(begun, len(numbers)) for begun, numbers in chosen] == [(0.0, 100), (3.0, 60), (6.0, 100)]  # it ends at 9
-    assert torch.equal(chosen[1][1], most_typical(data, 0.6, "edges", by_class=False))
-    assert not torch.equal(chosen[1][1], most_typical(data, 0.6, "pixels", by_class=False))
+    assert torch.equal(chosen[1][1], select(data, Selection(1.0, 0.6, "edges"), by_class=False))
+    assert not torch.equal(chosen[1][1], select(data, Selection(1.0, 0.6, "pixels"), by_class=False))
 
 
 def test_every_way_to_choose_has_its_words_in_the_card():
@@ -123,10 +164,11 @@ def test_every_way_to_choose_has_its_words_in_the_card():
 
 
 def test_bad_shares_are_refused():
-    for share in (0.0, -0.5, 1.5, float("nan")):
-        with pytest.raises(UserError, match="typical must be above 0 and at most 1, got"):
-            Recipe(typical=share).check()
-    with pytest.raises(UserError, match="typical are for pictures"):
-        Recipe(arch="mlp", channels=2, resolution=1, typical=0.5).check()
-    with pytest.raises(UserError, match="typical"):
-        check_toy(Recipe(data="toy:ring", arch="mlp", channels=2, resolution=1, typical=0.5))
+    for field in ("sharpest", "typical"):
+        for share in (0.0, -0.5, 1.5, float("nan")):
+            with pytest.raises(UserError, match=f"{field} must be above 0 and at most 1, got"):
+                Recipe(**{field: share}).check()
+        with pytest.raises(UserError, match="sharpest and typical are for pictures"):
+            Recipe(arch="mlp", channels=2, resolution=1, **{field: 0.5}).check()
+        with pytest.raises(UserError, match=field):
+            check_toy(Recipe(data="toy:ring", arch="mlp", channels=2, resolution=1, **{field: 0.5}))
