@@ -169,7 +169,7 @@ class GANPipeline(DiffusionPipeline):
     def __call__(
         self,
         num_images: int | None = None,
-        labels: int | Sequence[int] | None = None,
+        labels: int | str | Sequence[int | str] | None = None,
         seed: int | Sequence[int] = 0,
         truncation: float = 1.0,
         latents: Tensor | None = None,
@@ -180,7 +180,8 @@ class GANPipeline(DiffusionPipeline):
 
         Args:
             num_images: 1 to 4096; if left out, as many as `seed`, `labels` or `latents` list, else 8.
-            labels: class id of every picture, or one for all; None cycles through the classes. Conditional models only.
+            labels: class of every picture, or one for all, by its id or its name in `class_names`; None cycles through
+                the classes. Conditional models only.
             seed: picture i is drawn from `seed + i`; or one seed a picture.
             truncation: 0 to 2, how far latents may lie from the mean; see `ganhub.latents.truncate`.
             latents: (num_images, latent_dim) to use instead of drawing from seeds.
@@ -242,15 +243,23 @@ class GANPipeline(DiffusionPipeline):
             return None
         if labels is None:
             return [i % self.num_classes for i in range(count)]
-        classes = [labels] * count if _is_int(labels) else labels
-        if isinstance(classes, str) or not hasattr(classes, "__iter__"):
-            ids = ", ".join(f"{i} {name}" for i, name in enumerate(self.class_names[:10]))
-            ids += ", ..." * (self.num_classes > 10)
-            raise UserError(f"labels must be a class id or a list of them ({ids}), got {labels!r}")
-        for value in classes:
-            if not _is_int(value) or not 0 <= value < self.num_classes:
-                raise UserError(f"a label must be a whole number from 0 to {self.num_classes - 1}, got {value!r}")
-        return [int(value) for value in classes]
+        if _is_int(labels) or isinstance(labels, str):
+            return [self._class_id(labels)] * count
+        if not hasattr(labels, "__iter__"):
+            raise UserError(f"labels must be a class or a list of them ({self._known_classes()}), got {labels!r}")
+        return [self._class_id(value) for value in labels]
+
+    def _class_id(self, label: Any) -> int:
+        if isinstance(label, str) and label in self.class_names:
+            return self.class_names.index(label)
+        if not _is_int(label) or not 0 <= label < self.num_classes:
+            raise UserError(f"a label must be the id or name of a class ({self._known_classes()}), got {label!r}")
+        return int(label)
+
+    def _known_classes(self) -> str:
+        """ "0 bart, 1 homer"; of many the first."""
+        names = ", ".join(f"{i} {name}" for i, name in enumerate(self.class_names[:10]))
+        return names + ", ..." * (self.num_classes > 10)
 
     def _latents(self, seeds: list[int] | None, given: Tensor | None, count: int) -> Tensor:
         dim = self.generator.config.latent_dim

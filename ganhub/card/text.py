@@ -120,29 +120,42 @@ def _load(name: str) -> str:
 
 
 def _usage(folder: Path, facts: Facts, generator: dict[str, Any]) -> str:
-    labels = f", labels={min(7, generator['num_classes'] - 1)}" if generator["num_classes"] else ""
+    names = _class_names(folder, generator)
+    labels = f", labels={_example(names, generator['num_classes'])}" if generator["num_classes"] else ""
+    classes = _classes(names, generator["num_classes"])
     channels = {1: "grey", 2: "points in the plane"}.get(generator["channels"], "RGB")
     parts = [
         "## How to use it",
         f"```python\nfrom ganhub import GANPipeline\n\npipe = {_load(facts.name)}\n"
         f"images = pipe(num_images=16{labels}, seed=0).images\n```",
         "That needs Python 3.11 or newer and the package `ganhub`: `pip install` its wheel, or a copy of its source.",
-        f"{generator['resolution']}x{generator['resolution']} pixels, {channels}{_classes(folder, generator)}. One "
-        "seed is one picture, whatever the batch. The weights are safetensors; loading with ganhub runs no code from "
-        "the repository.",
+        f"{generator['resolution']}x{generator['resolution']} pixels, {channels}, {classes}. One seed is one picture, "
+        "whatever the batch. The weights are safetensors; loading with ganhub runs no code from the repository.",
     ]
     return "\n\n".join(parts)
 
 
-def _classes(folder: Path, generator: dict[str, Any]) -> str:
-    if not generator["num_classes"]:
-        return ", unconditional"
+def _class_names(folder: Path, generator: dict[str, Any]) -> list[str]:
+    """One a class; empty where the folder has none that fit."""
     try:
         names = split_names(read_object(folder / "model_index.json").get("class_names"))
     except FileNotFoundError:
-        names = None
-    known = isinstance(names, list) and len(names) == generator["num_classes"] <= MAX_NAMES
-    return f", {generator['num_classes']} classes" + (f" ({', '.join(map(str, names or []))})" if known else "")
+        return []
+    fits = isinstance(names, list) and len(names) == generator["num_classes"]
+    return list(map(str, names)) if fits else []
+
+
+def _example(names: list[str], count: int) -> str:
+    """A class as Python code: by name where that says more than its id."""
+    label = min(7, count - 1)
+    named = names and names[label] != str(label)
+    return json.dumps(names[label], ensure_ascii=False) if named else str(label)
+
+
+def _classes(names: list[str], count: int) -> str:
+    if not count:
+        return "unconditional"
+    return f"{count} classes" + (f" ({', '.join(names)})" if names and count <= MAX_NAMES else "")
 
 
 def _extras(folder: Path, name: str) -> list[str]:

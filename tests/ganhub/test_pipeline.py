@@ -75,6 +75,14 @@ def test_given_latents_are_used():
     assert given_.seeds is None
 
 
+def test_a_class_goes_by_its_name_too():
+    for named, labels in (("two", [2] * 3), (["two", 0, "one"], [2, 0, 1]), (("one",) * 3, [1] * 3)):
+        by_name, by_id = PIPE(3, labels=named), PIPE(3, labels=labels)
+        assert by_name.labels == by_id.labels == labels
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(by_name.images, by_id.images, strict=True))
+    assert GANPipeline(PIPE.generator)(labels=["2", "0"]).labels == [2, 0]  # without names they go by number
+
+
 def test_the_pipeline_puts_its_networks_into_eval_mode():
     pipe = tiny_pipeline()
     GANPipeline(pipe.generator.train(), pipe.discriminator.train())
@@ -89,11 +97,14 @@ def test_the_pipeline_puts_its_networks_into_eval_mode():
         ({"num_images": 2.5}, "from 1 to 4096"),
         ({"num_images": True}, "from 1 to 4096"),
         ({"seed": []}, "from 1 to 4096, got 0"),
-        ({"labels": 3}, "from 0 to 2, got 3"),
-        ({"labels": -1}, "from 0 to 2, got -1"),
-        ({"labels": [0, 7], "num_images": 2}, "from 0 to 2, got 7"),
-        ({"labels": "1"}, "labels must be a class id or a list"),
-        ({"labels": "two", "num_images": 1}, r"labels must be .* \(0 zero, 1 one, 2 two\), got 'two'"),
+        ({"labels": 3}, r"a label must be the id or name of a class \(0 zero, 1 one, 2 two\), got 3"),
+        ({"labels": -1}, "a label must be .*, got -1"),
+        ({"labels": [0, 7], "num_images": 2}, "a label must be .*, got 7"),
+        ({"labels": ["one", "7"]}, "a label must be .*, got '7'"),
+        ({"labels": True}, r"labels must be a class or a list of them \(0 zero, 1 one, 2 two\), got True"),
+        ({"labels": "1"}, "a label must be .*, got '1'"),
+        ({"labels": "onetwo"}, "a label must be .*, got 'onetwo'"),
+        ({"labels": [1, 1.5]}, "a label must be .*, got 1.5"),
         ({"labels": [0, 1], "num_images": 3}, "labels lists 2 for 3 images"),
         ({"seed": [1, 2, 3], "num_images": 2}, "seed lists 3 for 2 images"),
         ({"seed": -1}, "a seed must be a whole number from 0"),
