@@ -35,11 +35,12 @@ def enlarged(picture: Image.Image) -> Image.Image:
     return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
 
 
-def switch(models: dict[str, Model], name: Any) -> tuple[dict, Image.Image | None, str]:
-    """The slider, the last sheet and its line, after the model was changed."""
+def switch(models: dict[str, Model], name: Any) -> tuple[dict, dict, dict, str]:
+    """The intro, the slider, the last sheet and its line after the model was changed; a line alone if it has none."""
     model = check_model(models, name)
-    last = max(len(model.history) - 1, 0)
-    return gr.update(**slider(model)), *sheet(models, name, last)
+    picture, line = sheet(models, name, max(len(model.history) - 1, 0))
+    kept = bool(model.history)
+    return gr.update(visible=kept), gr.update(**slider(model)), gr.update(value=picture, visible=kept), line
 
 
 def slider(model: Model) -> dict[str, Any]:
@@ -51,13 +52,13 @@ def build(page: Page) -> None:
     """The tab; it follows the picker."""
     first = page.models[page.picker.value]
     picture, line = sheet(page.models, first.name, max(len(first.history) - 1, 0))
-    gr.Markdown(ABOUT)
+    intro = gr.Markdown(ABOUT, visible=bool(first.history))
     moment = gr.Slider(**slider(first), step=1, label="Moment", buttons=[], elem_id="moment")
     status = gr.Markdown(line, elem_id="moment-status")
     shown = gr.Image(
         picture, show_label=False, interactive=False, format="png", height="auto", buttons=["download", "fullscreen"],
-        elem_id="history",
+        elem_id="history", visible=bool(first.history),
     )  # fmt: skip
     options: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
     moment.input(page.handler(sheet), [page.picker, moment], [shown, status], trigger_mode="always_last", **options)
-    page.picker.change(page.handler(switch), page.picker, [moment, shown, status], **options)
+    page.picker.change(page.handler(switch), page.picker, [intro, moment, shown, status], **options)

@@ -89,7 +89,8 @@ def check_truncation(value: Any) -> float:
 def from_address(models: dict[str, Model], query: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """The settings in an address; what can't be used falls back to its default and is named in the list.
 
-    An address with a seed is of certain pictures, and means truncation 1 where it names none, whatever the model's own.
+    An address with a usable seed is of certain pictures, and means truncation 1 where it names none, whatever the
+    model's own.
     """
     problems: list[str] = []
 
@@ -101,11 +102,13 @@ def from_address(models: dict[str, Model], query: Mapping[str, str]) -> tuple[Se
             return default
 
     model = read("model", lambda text: check_model(models, text), next(iter(models.values())))
-    truncation = Settings.truncation if "seed" in query else model.truncation
+    label = read("label", lambda text: check_label(model, text), None)
+    seed = read("seed", lambda text: check_seed(to_number(text)), None)
+    truncation = model.truncation if seed is None else Settings.truncation
     settings = Settings(
         model=model.name,
-        label=read("label", lambda text: check_label(model, text), None),
-        seed=read("seed", lambda text: check_seed(to_number(text)), Settings.seed),
+        label=label,
+        seed=Settings.seed if seed is None else seed,
         num_images=read("n", lambda text: check_count(to_number(text)), Settings.num_images),
         truncation=read("truncation", lambda text: check_truncation(to_number(text)), truncation),
     )

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 
 from ganhub import hub
 from ganhub.pipeline import GANPipeline
+from ganhub.studio.history import ABOUT
 from tests.studio.conftest import PATIENCE, connect, serve
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -178,8 +179,11 @@ def test_the_slider_goes_through_the_training(visit: Callable[..., Page]) -> Non
     expect(status).to_have_text("after 1,000 real pictures")
     pick(page, "frogs")
     expect(status).to_have_text("This model keeps no pictures of its training.")
-    expect(page.get_by_role("slider", name="Moment")).to_be_hidden()
+    for nothing in (page.get_by_role("slider", name="Moment"), page.locator("#history"), page.get_by_text(ABOUT)):
+        expect(nothing).to_be_hidden()
     pick(page, "digits")
+    expect(page.get_by_text(ABOUT)).to_be_visible()
+    expect(shown).to_be_visible()
     expect(status).to_have_text("after 300,000 real pictures")
 
 

@@ -165,6 +165,7 @@ def test_each_bad_part_of_an_address_falls_back_alone() -> None:
         ({}, 0.7),
         ({"model": "faces"}, 0.7),
         ({"model": "faces", "truncation": "far"}, 0.7),
+        ({"model": "faces", "seed": "abc"}, 0.7),
         ({"model": "faces", "seed": "3"}, 1.0),  # a link to pictures: they stay what they are
         ({"model": "faces", "seed": "3", "truncation": "0.5"}, 0.5),
         ({"model": "frogs"}, 1.0),
