@@ -258,7 +258,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
 
 SENT = "stopped; the Hub shows what it showed before, or all of it. The same command again finishes the job"
 STOPPED = {  # what Ctrl-C leaves, where that isn't nothing
-    "train": "stopped; nothing after the last checkpoint was saved",
+    "train": "stopped; what no checkpoint holds is lost",
     "publish": SENT,
     "push-data": SENT,
 }

@@ -145,9 +145,13 @@ ABOUT |= {f"{name}-small": replace(ABOUT[name], measured="") for name in ("digit
 
 
 def of_preset(recipe: Recipe) -> About | None:
-    """What is known of a preset: its own entry, else one made of its source and its data."""
-    if recipe.name in ABOUT or recipe.name not in PRESETS:
-        return ABOUT.get(recipe.name)
+    """What is known of a preset, for a run of it at any resolution: its own entry, else one made of source and data."""
+    if recipe.name not in PRESETS:
+        return None
+    size = f"{recipe.resolution}x{recipe.resolution}"
+    if about := ABOUT.get(recipe.name):
+        usual = PRESETS[recipe.name].resolution
+        return replace(about, summary=about.summary.replace(f"{usual}x{usual}", size))
     if recipe.data.startswith("toy:"):
         summary, drawn = f"Points in the plane: {recipe.source}.", f"{recipe.data}, drawn by ganhub."
         nobody = "none: the points are drawn from a formula."
@@ -155,7 +159,6 @@ def of_preset(recipe: Recipe) -> About | None:
     if recipe.name == "stacked-mnist":
         names = tuple(f"stacked:{name}" for name in MNIST["data_names"])
         return About(summary=f"{recipe.source}.", limits=BASELINE, **{**MNIST, "data_names": names})
-    size = f"{recipe.resolution}x{recipe.resolution}"
     if recipe.name.endswith("-mnist"):
         return About(summary=f"Handwritten digits, {size}, grey: {recipe.source}.", limits=BASELINE, **MNIST)
     what, classes = ("Small frogs", ", class frog") if recipe.classes == ("frog",) else ("Small pictures", "")

@@ -69,7 +69,8 @@ def bad_types(recipe: Recipe) -> Iterator[str]:
             if not is_number(value):
                 yield f"{name} must be a number, got {value!r}"
         elif not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
-            yield f"{name} must be of type {origin.__name__}, got {value!r}"
+            hint = ", as JSON with quotes around its names" if origin is dict and isinstance(value, str) else ""
+            yield f"{name} must be of type {origin.__name__}{hint}, got {value!r}"
         elif get_args(kind) == (float, float) and not (len(value) == 2 and all(map(is_number, value))):
             yield f"{name} must be two numbers, got {value!r}"
 

@@ -164,9 +164,10 @@ class Recipe:
     never. With these lr_kimg must be the same, so that the first fall ends here; the next is as long again, or as long
     as `later` sets it, and only the last may be cut short by kimg."""
     later: dict[str, Any] = field(default_factory=dict)
-    """Fields with a new value then, such as augment_p=0.6: of those in training.checks.LATER. Whoever sets it
-    replaces all of it, and a dictionary in it all of the old one: penalties={"r1":0.5}, in quotes for a shell. For a
-    third part of the run it sets later_kimg, counted from the run's start, and later once more."""
+    """Fields with a new value then, such as augment_p=0.6: g_lr, d_lr, lr_kimg, objective_args, penalties,
+    penalty_every, pull_away, augment_p, sharpest, typical, typical_by or one_stage. Whoever sets it replaces all of it,
+    and a dictionary in it all of the old one: penalties={"r1":0.5}, in quotes for a shell. For a third part of the run
+    it sets later_kimg, counted from the run's start, and later once more."""
     clip_value: float = 0.0
     """Clip every number of both networks' gradients to +- this; 0 is off."""
     clip_norm: float = 0.0

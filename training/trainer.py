@@ -18,6 +18,7 @@ from training import checkpoint
 from training.backup import Backup
 from training.checkpoint import TrainState
 from training.clock import Clock
+from training.contradictions import WITHOUT_LATER
 from training.data import Batches, ImageData, load_images
 from training.growing import blend, grown
 from training.objectives import OBJECTIVES
@@ -186,7 +187,10 @@ def warn(recipe: Recipe, data: ImageData, chosen: Choices) -> None:
         )
     if last.later_kimg:
         log.warning(
-            "the run ends at %g kimg, without what the recipe has for later_kimg %g", recipe.kimg, last.later_kimg
+            "the run ends at %g kimg, without what the recipe has for later_kimg %g%s",
+            recipe.kimg,
+            last.later_kimg,
+            "" if begun else f"; {WITHOUT_LATER} leaves that out",
         )
     if (fewest := min(len(numbers) for _, numbers in chosen)) < recipe.batch_size:
         log.warning("%d pictures of %s are fewer than a batch of %d", fewest, recipe.data, recipe.batch_size)

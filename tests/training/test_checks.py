@@ -1,10 +1,12 @@
 """What can't be trained is refused before anything starts, by name and with the way out."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from ganhub import UserError
+from training.checks import LATER
 from training.presets import PRESETS
 from training.recipe import Recipe
 
@@ -131,6 +133,10 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ),
         ({"later_kimg": 5.0, "later": {"g_lr": 1e-4, "later_kimg": 8.0}}, "later: later_kimg: nothing changes then"),
         ({"later_kimg": 5.0, "later": {"later_kimg": "8"}}, "later: later_kimg must be a number, got '8'"),
+        (
+            {"later_kimg": 5.0, "later": {"later_kimg": 8.0, "later": "{typical:0.7}"}},
+            "later: later must be of type dict, as JSON with quotes around its names, got '{typical:0.7}'",
+        ),
         ({"later_kimg": 5.0, "later": {"typical": 0.0}}, "later: typical must be above 0"),
         (
             {"later_kimg": 5.0, "later": {"typical_by": "eye"}},
@@ -204,6 +210,11 @@ def test_a_bad_value_is_refused_by_name(changes, words):
 def test_what_makes_no_sense_together_is_refused_with_the_way_out(changes, words):
     with pytest.raises(UserError, match=words):
         dataclasses.replace(Recipe(), **changes).check()
+
+
+def test_help_names_all_that_may_change_within_a_run():
+    said = Path("training/recipe.py").read_text().split("Fields with a new value then")[1].split('"""')[0]
+    assert [name for name in LATER if name not in said] == []
 
 
 def test_what_typical_compares_by_may_stand_before_the_part_that_needs_it():

@@ -58,6 +58,14 @@ def test_the_page_of_tricks_names_every_switch():
     assert [name for name in (*OBJECTIVES, *PENALTIES, *AUGMENTATIONS) if name not in text] == []
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_run_at_another_resolution_is_not_called_as_large_as_its_preset(name):
+    preset = PRESETS[name]
+    usual, other = (of_preset(dataclasses.replace(preset, resolution=side)) for side in (preset.resolution, 48))
+    size = f"{preset.resolution}x{preset.resolution}"
+    assert usual.summary.replace(size, "48x48") == other.summary and size not in other.summary
+
+
 @pytest.mark.parametrize(
     ("name", "data"), [("digits", "mnist"), ("frogs", "cifar10"), ("simpsons", "simpsons"), ("faces", "celeba")]
 )
