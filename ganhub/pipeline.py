@@ -180,7 +180,7 @@ class GANPipeline(DiffusionPipeline):
 
         Args:
             num_images: 1 to 4096; if left out, as many as `seed`, `labels` or `latents` list, else 8.
-            labels: class of every picture, or one for all, by its id or its name in `class_names`; None cycles through
+            labels: class of every picture, or one for all, by its name in `class_names` or its id; None cycles through
                 the classes. Conditional models only.
             seed: picture i is drawn from `seed + i`; or one seed a picture.
             truncation: 0 to 2, how far latents may lie from the mean; see `ganhub.latents.truncate`.
@@ -246,20 +246,22 @@ class GANPipeline(DiffusionPipeline):
         if _is_int(labels) or isinstance(labels, str):
             return [self._class_id(labels)] * count
         if not hasattr(labels, "__iter__"):
-            raise UserError(f"labels must be a class or a list of them ({self._known_classes()}), got {labels!r}")
+            raise UserError(f"labels must be a class or a list of them, {self._known_classes()}; got {labels!r}")
         return [self._class_id(value) for value in labels]
 
     def _class_id(self, label: Any) -> int:
         if isinstance(label, str) and label in self.class_names:
             return self.class_names.index(label)
-        if not _is_int(label) or not 0 <= label < self.num_classes:
-            raise UserError(f"a label must be the id or name of a class ({self._known_classes()}), got {label!r}")
-        return int(label)
+        number: Any = int(label) if isinstance(label, str) and label.isdecimal() and len(label) < 6 else label
+        if not _is_int(number) or not 0 <= number < self.num_classes:
+            raise UserError(f"a label must be a class, {self._known_classes()}; got {label!r}")
+        return int(number)
 
     def _known_classes(self) -> str:
-        """ "0 bart, 1 homer"; of many the first."""
-        names = ", ".join(f"{i} {name}" for i, name in enumerate(self.class_names[:10]))
-        return names + ", ..." * (self.num_classes > 10)
+        """ "0 to 3 or bart, homer, lisa, marge"; of many names the first."""
+        names = [name for i, name in enumerate(self.class_names) if name != str(i)]
+        listed = f" or {', '.join(names[:10])}" + ", ..." * (len(names) > 10) if names else ""
+        return f"0 to {self.num_classes - 1}{listed}"
 
     def _latents(self, seeds: list[int] | None, given: Tensor | None, count: int) -> Tensor:
         dim = self.generator.config.latent_dim

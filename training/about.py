@@ -151,7 +151,8 @@ def of_preset(recipe: Recipe) -> About | None:
     size = f"{recipe.resolution}x{recipe.resolution}"
     if about := ABOUT.get(recipe.name):
         usual = PRESETS[recipe.name].resolution
-        return replace(about, summary=about.summary.replace(f"{usual}x{usual}", size))
+        summary = about.summary.replace(f"{usual}x{usual}", size)
+        return replace(about, summary=summary, measured=about.measured if recipe.resolution == usual else "")
     if recipe.data.startswith("toy:"):
         summary, drawn = f"Points in the plane: {recipe.source}.", f"{recipe.data}, drawn by ganhub."
         nobody = "none: the points are drawn from a formula."

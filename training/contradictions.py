@@ -36,7 +36,7 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
 
 
 def about_phases(recipe: Recipe) -> Iterator[str]:
-    """Of the whole run: where one part of it ends and the next begins, and what only makes sense in some of them."""
+    """Of the whole run: where one part of it ends and the next begins."""
     phases = list(recipe.phases())
     for number, (_, then) in enumerate(phases):
         if then.later and not then.later_kimg:
@@ -48,8 +48,6 @@ def about_phases(recipe: Recipe) -> Iterator[str]:
             yield f"{when}later_kimg {begun:g} must come after {before:g}; it counts from the start of the run"
         if not now.lr_kimg and effective(now) == effective(then):
             yield f"{when}later_kimg: nothing changes then; say what with later, such as augment_p=0.5"
-    if recipe.typical_by != "pixels" and all(then.typical == 1 for _, then in phases):
-        yield f"typical_by {recipe.typical_by} chooses none, typical 1 takes all; set a share, such as --typical 0.7"
 
 
 def effective(recipe: Recipe) -> tuple[Recipe, Selection]:

@@ -52,10 +52,10 @@ class Recipe:
     """1 (grey), 3 (RGB), or 2 for points in the plane (at resolution 1)."""
     sharpest: float = 1.0
     """Learn from this share of the pictures only, of each class if conditional: those with the most detail in their
-    middle, by the variance of the Laplacian."""
+    middle, by the variance of the Laplacian, which is low for blurred, dim and blank ones."""
     typical: float = 1.0
-    """Learn from this share of these only, of each class if conditional: the most typical ones (arXiv:2007.15255).
-    For a thousand pictures and more."""
+    """Learn from this share of the pictures that `sharpest` leaves, of each class if conditional: the most typical ones
+    (arXiv:2007.15255). It takes 800 pictures to tell."""
     typical_by: Literal["pixels", "edges"] = "pixels"
     """What is typical: for pixels (at 16x16) plain pictures, for edges (histograms of gradients) common shapes."""
     flip: bool = False

@@ -7,8 +7,8 @@ descriptions. Pixels, of the pictures shrunk to 16x16, find what is busy (hats, 
 and let blank pictures pass. Edges, histograms of oriented gradients (Dalal and Triggs 2005), find unusual shapes
 (poses, hats) whatever their colours.
 
-Sharp: what is blurred, dim or blank (backs of heads) is no rare kind that a likelihood would find, but has little
-detail: the variance of the Laplacian (Pech-Pacheco et al. 2000), a common measure of focus.
+Sharp: of what is blurred, dim or blank (backs of heads) a likelihood finds only some, but it has little detail: the
+variance of the Laplacian (Pech-Pacheco et al. 2000), a common measure of focus, is low.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,17 +19,18 @@ from torch import Tensor
 
 from ganhub.errors import UserError
 from training.data import ImageData, to_float
-from training.recipe import Recipe, Selection
+from training.recipe import Phase, Recipe, Selection
 
 Choices = list[tuple[float, Tensor]]
 """From which kimg on, and which pictures (N,) by number; the first from 0."""
 
+KINDS = {"sharpest": "sharpest", "typical": "most typical"}  # a field of the recipe and what its share keeps
 SIDE = 16  # pixels
 CELLS = 8  # per side, each with a histogram
 DIRECTIONS = 9  # of a half turn: an edge from dark to light is one from light to dark
 FAINT = 0.01  # of black to white: fainter edges are noise, so a cell of them isn't scaled up to full strength
 COMPONENTS = 60  # beyond them pictures differ by detail and noise
-FEWEST = 1000  # pictures: fewer don't say what is typical, for each is a kind of its own
+FEWEST = 800  # pictures: fewer don't say what is typical, for each is a kind of its own
 CHUNK = 4096  # codes
 DESCRIBED = 256  # pictures at a time
 
@@ -45,6 +46,15 @@ def choose(recipe: Recipe, data: ImageData) -> Choices:
     return chosen
 
 
+def narrowed(phase: Phase, chosen: int, pictures: int) -> str:
+    """How many of them a part of the run learns from, of what kind, and how it would learn from all."""
+    kinds = {name: kind for name, kind in KINDS.items() if getattr(phase.recipe, name) < 1}
+    which = f"the {chosen} {' and '.join(kinds.values())} of {pictures} pictures"
+    if phase.begun:
+        return f"{which} from {phase.begun:g} kimg on; {' '.join(f'{name}=1' for name in kinds)} in later takes all"
+    return f"{which}; {' '.join(f'--{name} 1' for name in kinds)} takes all"
+
+
 def select(data: ImageData, selection: Selection, by_class: bool) -> Tensor:
     """The numbers (N,) of the pictures to learn from, from the first up.
 
@@ -56,33 +66,35 @@ def select(data: ImageData, selection: Selection, by_class: bool) -> Tensor:
     """
     kept = []
     for name, members in groups(data, by_class):
-        if selection.typical < 1 and len(members) < FEWEST:
-            raise UserError(
-                f"typical {selection.typical:g}: {len(members)} pictures{name} are too few to tell which are typical, "
-                f"that needs {FEWEST:,}; typical 1 takes all"
-            )
         members = sharpest(data.images, members, selection.sharpest)
+        if selection.typical < 1 and len(members) < FEWEST:
+            left = f", the sharpest {selection.sharpest:g} of them," if selection.sharpest < 1 else ""
+            raise UserError(
+                f"typical {selection.typical:g}: {len(members)} pictures{name}{left} are too few to tell which are "
+                f"typical, that needs {FEWEST:,}; typical 1 takes all"
+            )
         kept.append(most_typical(data.images, members, selection.typical, selection.by))
     return torch.cat(kept).sort().values
 
 
 def sharpest(images: Tensor, members: Tensor, share: float) -> Tensor:
     """Of images (M, C, R, R) uint8 and the numbers (N,) of some, those with the most detail, from the first up."""
-    return members if share == 1 else first(members, -described(images, members, detail), share)
+    return members if share == 1 else lowest(members, -described(images, members, laplacian_variance), share)
 
 
 def most_typical(images: Tensor, members: Tensor, share: float, by: str) -> Tensor:
     """The same for the most typical ones, compared by a key of `DESCRIPTIONS`."""
     if share == 1:
         return members
-    return first(members, unlikeliness(described(images, members, DESCRIPTIONS[by])), share)
+    return lowest(members, unlikeliness(described(images, members, DESCRIPTIONS[by])), share)
 
 
 def described(images: Tensor, members: Tensor, description: Callable[[Tensor], Tensor]) -> Tensor:
+    """What it gives for each of these pictures (N,) or (N, F), a few at a time."""
     return torch.cat([description(images[part]) for part in members.split(DESCRIBED)])
 
 
-def first(members: Tensor, scores: Tensor, share: float) -> Tensor:
+def lowest(members: Tensor, scores: Tensor, share: float) -> Tensor:
     """The share of them with the lowest scores, at least one."""
     return members[scores.argsort(stable=True)[: max(round(share * len(members)), 1)]].sort().values
 
@@ -96,10 +108,10 @@ def groups(data: ImageData, by_class: bool) -> Iterator[tuple[str, Tensor]]:
         yield f" of {data.class_names[label]}", (data.labels == label).nonzero().squeeze(1)
 
 
-def detail(images: Tensor) -> Tensor:
-    """(N, C, R, R) uint8, R >= 4 -> (N,) float32: the variance of the Laplacian in the middle, 3/4 of the side.
+def laplacian_variance(images: Tensor) -> Tensor:
+    """(N, C, R, R) uint8, R >= 4 -> (N,) float32: the variance of the Laplacian, without the outer eighth.
 
-    What a picture shows is there; what is busy around it doesn't count.
+    What a picture shows is in its middle; what is busy around it doesn't count.
     """
     edge = images.shape[-1] // 8
     inner = slice(edge, images.shape[-1] - edge)

@@ -18,15 +18,14 @@ from training import checkpoint
 from training.backup import Backup
 from training.checkpoint import TrainState
 from training.clock import Clock
-from training.contradictions import WITHOUT_LATER
 from training.data import Batches, ImageData, load_images
 from training.growing import blend, grown
 from training.objectives import OBJECTIVES
 from training.optimizers import make_optimizer
 from training.processor import knows_bf16
-from training.recipe import Phase, Recipe
+from training.recipe import Recipe
 from training.runlog import RunLog
-from training.selection import Choices, choose
+from training.selection import Choices, choose, narrowed
 from training.signals import Interrupted, StopSignal
 from training.snapshots import save_snapshot
 from training.sources import settled
@@ -156,21 +155,13 @@ def open_folder(recipe: Recipe, run_dir: Path, state: TrainState, accelerator: A
             checkpoint.save(run_dir, state, accelerator, recipe.keep_checkpoints)
 
 
-def narrowed(phase: Phase, chosen: int, pictures: int) -> str:
-    """How many of them a part of the run learns from, of what kind, and how it would learn from all."""
-    kinds = {"sharpest": "sharpest", "typical": "most typical"}
-    kinds = {name: kind for name, kind in kinds.items() if getattr(phase.recipe, name) < 1}
-    which = f"the {chosen} {' and '.join(kinds.values())} of {pictures} pictures"
-    if phase.begun:
-        return f"{which} from {phase.begun:g} kimg on; {' '.join(f'{name}=1' for name in kinds)} in later takes all"
-    return f"{which}; {' '.join(f'--{name} 1' for name in kinds)} takes all"
-
-
 def warn(recipe: Recipe, data: ImageData, chosen: Choices) -> None:
     """What can be trained, but may not be meant."""
     for begun, numbers in chosen:
         if len(numbers) < len(data):
             log.warning("learning from %s", narrowed(recipe.phase(begun), len(numbers), len(data)))
+    if recipe.typical_by != "pixels" and all(then.typical == 1 for _, then in recipe.phases()):
+        log.warning("typical_by %s chooses none, for typical 1 takes all", recipe.typical_by)
     if not grown(recipe, recipe.kimg):
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():
@@ -187,10 +178,9 @@ def warn(recipe: Recipe, data: ImageData, chosen: Choices) -> None:
         )
     if last.later_kimg:
         log.warning(
-            "the run ends at %g kimg, without what the recipe has for later_kimg %g%s",
+            "the run ends at %g kimg, without what the recipe has for later_kimg %g; a --kimg above that reaches it",
             recipe.kimg,
             last.later_kimg,
-            "" if begun else f"; {WITHOUT_LATER} leaves that out",
         )
     if (fewest := min(len(numbers) for _, numbers in chosen)) < recipe.batch_size:
         log.warning("%d pictures of %s are fewer than a batch of %d", fewest, recipe.data, recipe.batch_size)

@@ -37,10 +37,9 @@ def _chosen(facts: Facts, recipe: dict[str, Any]) -> str:
     said = _selection(recipe)
     if len(set(rules)) > 1:
         said = f"at first {said}"
-    lost = ["blurred"] * any(sharpest < 1 for sharpest, _, _ in rules)
-    lost += ["rare"] * any(typical < 1 for _, typical, _ in rules)
-    loss = f": what is {' or '.join(lost)} among them was left out, so that the rest is drawn better"
-    loss *= EVERYTHING not in rules
+    lost = ["blurred or dim"] * all(sharpest < 1 for sharpest, _, _ in rules)
+    lost += ["rare"] * all(typical < 1 for _, typical, _ in rules)
+    loss = f": what is {' or '.join(lost)} among them was left out, so that the rest is drawn better" if lost else ""
     return f"\n\n{said[0].upper()}{said[1:]}{loss}."
 
 

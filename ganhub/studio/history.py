@@ -35,12 +35,22 @@ def enlarged(picture: Image.Image) -> Image.Image:
     return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
 
 
+def move(models: dict[str, Model], name: Any, moment: Any) -> tuple[dict, str]:
+    """The sheet and its line after the slider was moved."""
+    picture, line = sheet(models, name, moment)
+    return image(picture), line
+
+
 def switch(models: dict[str, Model], name: Any) -> tuple[dict, dict, dict, str]:
     """The intro, the slider, the last sheet and its line after the model was changed; a line alone if it has none."""
     model = check_model(models, name)
     picture, line = sheet(models, name, max(len(model.history) - 1, 0))
-    kept = bool(model.history)
-    return gr.update(visible=kept), gr.update(**slider(model)), gr.update(value=picture, visible=kept), line
+    return gr.update(visible=bool(model.history)), gr.update(**slider(model)), image(picture), line
+
+
+def image(picture: Image.Image | None) -> dict[str, Any]:
+    """What the component for the sheet shows; without one there is no empty box."""
+    return gr.update(value=picture, visible=picture is not None)
 
 
 def slider(model: Model) -> dict[str, Any]:
@@ -57,8 +67,8 @@ def build(page: Page) -> None:
     status = gr.Markdown(line, elem_id="moment-status")
     shown = gr.Image(
         picture, show_label=False, interactive=False, format="png", height="auto", buttons=["download", "fullscreen"],
-        elem_id="history", visible=bool(first.history),
+        elem_id="history", visible=picture is not None,
     )  # fmt: skip
     options: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
-    moment.input(page.handler(sheet), [page.picker, moment], [shown, status], trigger_mode="always_last", **options)
+    moment.input(page.handler(move), [page.picker, moment], [shown, status], trigger_mode="always_last", **options)
     page.picker.change(page.handler(switch), page.picker, [intro, moment, shown, status], **options)

@@ -168,13 +168,13 @@ def test_a_card_says_which_pictures_were_learnt_from(folder):
         (
             Recipe(sharpest=0.8),
             "Only the sharpest 80% of the pictures were learnt from (by the variance of the Laplacian in their "
-            "middle): what is blurred among them was left out, so that",
+            "middle): what is blurred or dim among them was left out, so that",
         ),
         (
             Recipe(sharpest=0.8, typical=0.75, typical_by="edges", conditional=True),
             "Only the sharpest 80% of the pictures of each class (by the variance of the Laplacian in their middle), "
             "and of these the most typical 75%, were learnt from (instance selection, arXiv:2007.15255, by a "
-            "likelihood of histograms of edges, which prefers common poses): what is blurred or rare among them was",
+            "likelihood of histograms of edges, which prefers common poses): what is blurred or dim or rare among",
         ),
     ):
         recipe.save(folder / "recipe.json")
@@ -204,6 +204,15 @@ def test_a_card_says_what_changed_in_the_run(folder):
             Recipe(later_kimg=9.0, later={"sharpest": 0.8, "g_lr": 1e-4}),
             "At first all pictures were learnt from. After 9 thousand images only the sharpest 80% of the pictures "
             "were learnt from (by the variance of the Laplacian in their middle); `g_lr` became 0.0001.",
+        ),
+        (
+            Recipe(sharpest=0.8, later_kimg=9.0, later={"sharpest": 1.0, "typical": 0.7}),  # neither kind in both parts
+            "At first only the sharpest 80% of the pictures were learnt from (by the variance of the Laplacian in their "
+            "middle). After 9 thousand images only the most typical 70%",
+        ),
+        (
+            Recipe(sharpest=0.8, later_kimg=9.0, later={"typical": 0.7}),
+            "in their middle): what is blurred or dim among them was left out, so that the rest is drawn better. After",
         ),
         (Recipe(later_kimg=9.0, later={"one_stage": True}), "After 9 thousand images `one_stage` became true."),
         (

@@ -58,7 +58,7 @@ def test_generate_overwrites_nothing_unless_forced(model, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--labels", "0-9"], "a label must be the id or name of a class (0 zero, 1 one, 2 two), got 3"),
+        (["--labels", "0-9"], "a label must be a class, 0 to 2 or zero, one, two; got 3"),
         (["--labels", "cat"], "'cat' is no class; its classes are zero, one, two"),
         (["--labels", "2-1"], "an empty range"),
         (["--labels", "0-9999999999"], "is no class"),

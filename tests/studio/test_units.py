@@ -25,7 +25,8 @@ from ganhub.pipeline import GANPipeline
 from ganhub.studio import app, launch
 from ganhub.studio.drawing import file_stem
 from ganhub.studio.generate import MAX_DICE, columns, pack, roll, show, switch
-from ganhub.studio.history import NOTHING, sheet
+from ganhub.studio.history import NOTHING, move, sheet
+from ganhub.studio.history import switch as switch_training
 from ganhub.studio.models import (
     MAX_CARD,
     MAX_PICTURES,
@@ -385,7 +386,17 @@ def test_a_sheet_that_is_cut_short_is_said_and_stops_nothing(loaded: dict[str, M
     Image.effect_noise((64, 64), 50).save(file)
     file.write_bytes(file.read_bytes()[:900])
     broken = loaded | {"digits": dataclasses.replace(loaded["digits"], history=((10, file),))}
-    assert sheet(broken, "digits", 0) == (None, "This picture of the training can't be read.")
+    said = "This picture of the training can't be read."
+    assert sheet(broken, "digits", 0) == (None, said)
+    assert move(broken, "digits", 0) == ({"__type__": "update", "value": None, "visible": False}, said)
+
+
+def test_the_training_tab_shows_a_model_what_it_has(loaded: dict[str, Model]) -> None:
+    intro, slider, image, line = switch_training(loaded, "digits")
+    assert intro["visible"] and slider["visible"] and image["visible"] and image["value"].size == (960, 480)
+    assert (slider["value"], slider["maximum"], line) == (2, 2, sheet(loaded, "digits", 2)[1])
+    intro, slider, image, line = switch_training(loaded, "frogs")
+    assert not (intro["visible"] or slider["visible"] or image["visible"]) and line == NOTHING
 
 
 def test_the_port_is_the_given_one_or_the_environment_s_or_7860(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What can't be trained is refused before anything starts, by name and with the way out."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -161,10 +162,6 @@ def test_a_bad_value_is_refused_by_name(changes, words):
             ": later_kimg: nothing changes then",
         ),
         ({"later_kimg": 5.0, "later": {"typical_by": "edges"}}, "later_kimg: nothing changes then"),
-        (
-            {"typical_by": "edges"},
-            "typical_by edges chooses none, typical 1 takes all; set a share, such as --typical 0.7",
-        ),
         ({"later_kimg": 5.0, "later": {"width": 3}}, "later has no 'width'; known: g_lr, d_lr, .*augment_p"),
         ({"later_kimg": 5.0, "later": {"penalty_every": 0}}, "later: penalty_every must be above 0"),
         ({"later_kimg": 5.0, "later": {"g_lr": "high"}}, "later: g_lr must be a number, got 'high'"),
@@ -213,13 +210,10 @@ def test_what_makes_no_sense_together_is_refused_with_the_way_out(changes, words
 
 
 def test_help_names_all_that_may_change_within_a_run():
-    said = Path("training/recipe.py").read_text().split("Fields with a new value then")[1].split('"""')[0]
-    assert [name for name in LATER if name not in said] == []
-
-
-def test_what_typical_compares_by_may_stand_before_the_part_that_needs_it():
-    later = {"typical": 0.5, "later_kimg": 8.0, "later": {"typical": 1.0}}
-    assert Recipe(typical_by="edges", later_kimg=5.0, later=later).check()
+    said = Path("training/recipe.py").read_text().split("Fields with a new value then, such as augment_p=0.6: ")[1]
+    fields, further = said.split(". Whoever sets it")
+    assert {*re.findall(r"\w+", fields)} - {"or"} == {*LATER} - {"later_kimg", "later"}
+    assert "it sets later_kimg" in further and "and later once more" in further
 
 
 def test_points_are_not_augmented():

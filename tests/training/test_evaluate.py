@@ -164,6 +164,8 @@ def test_pictures_that_a_recipe_left_out_were_not_trained_on(folders, tmp_path, 
     for kimg, count in ((1.0, 144), (2.0, 144), (3.0, 240)):
         longer = dataclasses.replace(recipe, kimg=kimg, later_kimg=1.0, later=later)
         assert len(evaluate.read(options(folders, split="train"), longer)[0]) == count
+    sharp = dataclasses.replace(recipe, sharpest=0.5, typical=1.0)
+    assert len(evaluate.read(options(folders, split="train"), sharp)[0]) == 120
     with pytest.raises(UserError, match="what the recipe learns from: 12 pictures, too few"):
         evaluate.read(options(folders, split="train"), dataclasses.replace(recipe, typical=0.05))
 

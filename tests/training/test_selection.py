@@ -10,8 +10,8 @@ from ganhub import UserError
 from ganhub.card.trained import LIKENESS
 from training import selection
 from training.data import ImageData
-from training.recipe import Recipe, Selection
-from training.selection import DESCRIPTIONS, choose, detail, edges, select, shrink, unlikeliness
+from training.recipe import Phase, Recipe, Selection
+from training.selection import DESCRIPTIONS, choose, edges, laplacian_variance, narrowed, select, shrink, unlikeliness
 from training.toys import check as check_toy
 
 
@@ -40,9 +40,11 @@ def soften(images, times=2):
 
 
 @pytest.mark.parametrize("side", [4, 16, 28, 64])
-def test_blurred_dim_and_blank_pictures_have_less_detail(side):
+def test_blurred_dim_and_blank_pictures_have_less_laplacian_variance(side):
     sharp = pictures(5, 128, noise=40, side=side)
-    sharp, blurred, dim, blank = detail(torch.cat([sharp, soften(sharp), sharp // 3, sharp * 0 + 90])).chunk(4)
+    sharp, blurred, dim, blank = laplacian_variance(
+        torch.cat([sharp, soften(sharp), sharp // 3, sharp * 0 + 90])
+    ).chunk(4)
     assert (blurred < 0.5 * sharp).all() and (dim < 0.2 * sharp).all() and (dim > 0).all()
     assert blank.tolist() == [0.0] * 5 and torch.isfinite(sharp).all()
 
@@ -51,10 +53,10 @@ def test_detail_is_the_variance_of_the_laplacian_in_the_middle():
     images = pictures(3, 128, noise=40, side=32)
     grey = images[:, :, 4:28, 4:28].double().mean(1, keepdim=True) / 255
     kernel = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=torch.float64)[None, None]
-    assert torch.allclose(detail(images).double(), F.conv2d(grey, kernel).var((1, 2, 3)), rtol=1e-4)
+    assert torch.allclose(laplacian_variance(images).double(), F.conv2d(grey, kernel).var((1, 2, 3)), rtol=1e-4)
     around = images.clone()
     around[:, :, :4] = 0  # what is outside doesn't count
-    assert torch.equal(detail(around), detail(images))
+    assert torch.equal(laplacian_variance(around), laplacian_variance(images))
 
 
 def test_the_sharpest_are_kept_of_each_class_and_the_typical_are_chosen_of_these(monkeypatch):
@@ -84,9 +86,11 @@ def test_each_class_keeps_its_share(monkeypatch):
 
 def test_too_few_pictures_are_refused():
     few = ImageData(pictures(1010, 128), torch.tensor([0] * 1000 + [1] * 10), ("many", "few"), "")
-    assert len(select(few, Selection(1.0, 0.5, "pixels"), by_class=False)) == 505
-    with pytest.raises(UserError, match=r"typical 0.5: 10 pictures of few are .* needs 1,000; typical 1 takes all$"):
+    assert len(select(few, Selection(0.9, 0.5, "pixels"), by_class=False)) == 454
+    with pytest.raises(UserError, match=r"typical 0.5: 10 pictures of few are .* needs 800; typical 1 takes all$"):
         select(few, Selection(1.0, 0.5, "pixels"), by_class=True)
+    with pytest.raises(UserError, match=r"typical 0.5: 500 pictures of many, the sharpest 0.5 of them, are too few"):
+        select(few, Selection(0.5, 0.5, "pixels"), by_class=True)
 
 
 @pytest.mark.parametrize("components", [2, 4])
@@ -157,6 +161,27 @@ def test_a_recipe_chooses_for_each_part_of_its_run(monkeypatch):
     assert [(begun, len(numbers)) for begun, numbers in chosen] == [(0.0, 100), (3.0, 60), (6.0, 100)]  # it ends at 9
     assert torch.equal(chosen[1][1], select(data, Selection(1.0, 0.6, "edges"), by_class=False))
     assert not torch.equal(chosen[1][1], select(data, Selection(1.0, 0.6, "pixels"), by_class=False))
+
+
+@pytest.mark.parametrize(
+    "begun, changes, said",
+    [
+        (0.0, {"typical": 0.5}, "the 9 most typical of 20 pictures; --typical 1 takes all"),
+        (0.0, {"sharpest": 0.5}, "the 9 sharpest of 20 pictures; --sharpest 1 takes all"),
+        (
+            0.0,
+            {"sharpest": 0.5, "typical": 0.9},
+            "the 9 sharpest and most typical of 20 pictures; --sharpest 1 --typical 1 takes all",
+        ),
+        (
+            5.0,
+            {"sharpest": 0.5, "typical": 0.9},
+            "the 9 sharpest and most typical of 20 pictures from 5 kimg on; sharpest=1 typical=1 in later takes all",
+        ),
+    ],
+)
+def test_a_choice_is_said_with_the_way_out(begun, changes, said):
+    assert narrowed(Phase(begun, Recipe(**changes)), 9, 20) == said
 
 
 def test_every_way_to_choose_has_its_words_in_the_card():

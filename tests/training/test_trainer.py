@@ -1,6 +1,7 @@
 """The loop end to end: every preset trains, and a run that was killed goes on bit for bit."""
 
 import dataclasses
+import json
 import os
 import re
 import signal
@@ -20,7 +21,7 @@ from training import checkpoint, selection, trainer
 from training.data import ImageData
 from training.objectives import OBJECTIVES, Objective
 from training.presets import PRESETS
-from training.recipe import Phase, Recipe
+from training.recipe import Recipe
 from training.runlog import read_log
 from training.trainer import train
 
@@ -104,7 +105,7 @@ def test_every_objective_moves_both_networks(objective, recipe, tmp_path):
     ],
 )
 def test_what_remembers_or_draws_resumes_exactly(changes, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(selection, "FEWEST", 12)
+    monkeypatch.setattr(selection, "FEWEST", 11)
     recipe = dataclasses.replace(recipe, **changes)
     train(recipe, tmp_path / "whole")
     train(dataclasses.replace(recipe, kimg=recipe.kimg / 2), tmp_path / "halves")
@@ -142,20 +143,6 @@ def test_a_later_choice_of_pictures_is_said_once(recipe, caplog):
     ]
 
 
-@pytest.mark.parametrize(
-    "sharpest, typical, said",
-    [
-        (0.5, 1.0, "the 9 sharpest of 20 pictures{}; --sharpest 1 takes all"),
-        (0.5, 0.5, "the 9 sharpest and most typical of 20 pictures{}; --sharpest 1 --typical 1 takes all"),
-    ],
-)
-def test_the_kind_of_choice_is_said(sharpest, typical, said, recipe):
-    chosen = dataclasses.replace(recipe, sharpest=sharpest, typical=typical)
-    assert trainer.narrowed(Phase(0.0, chosen), 9, 20) == said.format("")
-    later = said.format(" from 5 kimg on").replace("--", "").replace(" 1", "=1").replace("takes", "in later takes")
-    assert trainer.narrowed(Phase(5.0, chosen), 9, 20) == later
-
-
 def every(data: ImageData) -> selection.Choices:
     return [(0.0, torch.arange(len(data)))]
 
@@ -164,10 +151,31 @@ def every(data: ImageData) -> selection.Choices:
 def test_a_run_that_ends_before_a_change_warns(kimg, warned, recipe, caplog):
     data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
     trainer.warn(dataclasses.replace(recipe, kimg=kimg, later_kimg=10.0, later={"g_lr": 1e-4}), data, every(data))
-    said = (
-        "the run ends at 10 kimg, without what the recipe has for later_kimg 10; --later-kimg 0 --later leaves that out"
-    )
+    said = "the run ends at 10 kimg, without what the recipe has for later_kimg 10; a --kimg above that reaches it"
     assert caplog.messages == [said] * warned
+
+
+def test_what_typical_compares_by_without_a_share_warns(recipe, caplog):
+    data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
+    recipe = dataclasses.replace(recipe, typical_by="edges")
+    trainer.warn(recipe, data, every(data))
+    assert caplog.messages == ["typical_by edges chooses none, for typical 1 takes all"]
+    caplog.clear()
+    trainer.warn(dataclasses.replace(recipe, kimg=9.0, later_kimg=9.0, later={"typical": 0.5}), data, every(data))
+    assert caplog.messages == [
+        "the run ends at 9 kimg, without what the recipe has for later_kimg 9; a --kimg above that reaches it"
+    ]
+
+
+def test_a_run_of_before_a_field_was_there_goes_on_exactly(recipe, tmp_path):
+    train(recipe, tmp_path / "whole")
+    train(dataclasses.replace(recipe, kimg=recipe.kimg / 2), tmp_path / "halves")
+    file = tmp_path / "halves" / "recipe.json"
+    values = json.loads(file.read_text())
+    del values["sharpest"]
+    file.write_text(json.dumps(values))
+    train(recipe, tmp_path / "halves", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "halves")
 
 
 @pytest.mark.parametrize("capability", [None, "avx512_bf16", "amx_bf16", "bf16"])
