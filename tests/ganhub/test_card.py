@@ -207,8 +207,8 @@ def test_a_card_says_what_changed_in_the_run(folder):
         ),
         (
             Recipe(sharpest=0.8, later_kimg=9.0, later={"sharpest": 1.0, "typical": 0.7}),  # neither kind in both parts
-            "At first only the sharpest 80% of the pictures were learnt from (by the variance of the Laplacian in their "
-            "middle). After 9 thousand images only the most typical 70%",
+            "At first only the sharpest 80% of the pictures were learnt from (by the variance of the Laplacian in "
+            "their middle). After 9 thousand images only the most typical 70%",
         ),
         (
             Recipe(sharpest=0.8, later_kimg=9.0, later={"typical": 0.7}),
