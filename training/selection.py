@@ -36,13 +36,20 @@ DESCRIBED = 256  # pictures at a time
 
 
 def choose(recipe: Recipe, data: ImageData) -> Choices:
-    """What the recipe learns from at first, and after each change of that which its run reaches."""
+    """What the recipe learns from at first, and after each change of that which its run reaches.
+
+    Raises:
+        UserError: as `select`, with the part of the run.
+    """
     chosen: Choices = []
     selection: Selection | None = None
     for begun, then in recipe.reached():
         before, selection = selection, then.selection()
         if selection != before:
-            chosen.append((begun, select(data, selection, by_class=recipe.conditional)))
+            try:
+                chosen.append((begun, select(data, selection, by_class=recipe.conditional)))
+            except UserError as error:
+                raise UserError(f"from {begun:g} kimg on, as later says: {error}" if begun else str(error)) from error
     return chosen
 
 

@@ -160,6 +160,11 @@ def test_a_recipe_chooses_for_each_part_of_its_run(monkeypatch):
     assert [(begun, len(numbers)) for begun, numbers in chosen] == [(0.0, 100), (3.0, 60), (6.0, 100)]  # it ends at 9
     assert torch.equal(chosen[1][1], select(data, Selection(1.0, 0.6, "edges"), by_class=False))
     assert not torch.equal(chosen[1][1], select(data, Selection(1.0, 0.6, "pixels"), by_class=False))
+    monkeypatch.setattr(selection, "FEWEST", 101)
+    with pytest.raises(UserError, match=r"^from 3 kimg on, as later says: typical 0.6: 100 pictures are too few"):
+        choose(recipe, data)
+    with pytest.raises(UserError, match=r"^typical 0.6: 100 pictures are too few"):
+        choose(Recipe(typical=0.6), data)
 
 
 @pytest.mark.parametrize(
