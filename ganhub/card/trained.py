@@ -22,7 +22,7 @@ def section(facts: Facts, recipe: dict[str, Any]) -> str:
     hub = f" or from the Hub (`{facts.data_id}`)" if facts.data_id else ""
     return (
         f"## Training\n\nRecipe after {recipe['source']}.\n\n```\n{facts.command}\n```\n\n"
-        f"`--data` is the data set named below, as a folder{hub}. {facts.kimg:,.3g} thousand images "
+        f"`--data` is the data set named below, as a folder{hub}. {_kimg(facts.kimg)} thousand images "
         f"shown to the discriminator in {_duration(facts.minutes)} on {facts.hardware}{_used(facts)}; "
         f"{facts.versions}; seed {recipe['seed']}. Every setting is in `recipe.json`, the losses over time are in "
         f"`training_log.jsonl`. The published weights are the moving average of the generator.{_chosen(facts, recipe)}"
@@ -105,6 +105,10 @@ def _duration(minutes: float) -> str:
     if minutes < 2:
         return f"{minutes * 60:.0f} seconds"
     return f"{minutes:.1f} minutes" if minutes < 180 else f"{minutes / 60:.1f} hours"
+
+
+def _kimg(kimg: float) -> str:
+    return f"{kimg:,.0f}" if kimg >= 100 else f"{kimg:.3g}"
 
 
 def _used(facts: Facts) -> str:

@@ -148,6 +148,13 @@ def test_a_card_says_what_training_saw_of_the_reference(reference, said, folder)
     assert said in " ".join((folder / "README.md").read_text().split())
 
 
+@pytest.mark.parametrize("kimg, said", [(1095.0, "1,095"), (12_345.6, "12,346"), (320.0, "320"), (1.28, "1.28")])
+def test_a_card_says_how_long_it_was_trained(kimg, said, folder):
+    save_facts(dataclasses.replace(FACTS, kimg=kimg), folder)
+    write_card(folder)
+    assert f"{said} thousand images shown to" in " ".join((folder / "README.md").read_text().split())
+
+
 def test_a_card_says_which_classes_were_asked_for(folder):
     for mix, said in (
         ({}, "truncation 1) against"),

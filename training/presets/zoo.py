@@ -58,9 +58,11 @@ simpsons = replace(
             "g_lr": 2e-4,
             "d_lr": 2e-4,
             "lr_kimg": 230.0,
+            "later_kimg": 870.0,
+            "later": {"sharpest": 0.8, "lr_kimg": 225.0},
         },
     },
-    kimg=870.0,
+    kimg=1095.0,
 )
 
 frogs = replace(
