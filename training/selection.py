@@ -75,10 +75,11 @@ def select(data: ImageData, selection: Selection, by_class: bool) -> Tensor:
     for name, members in groups(data, by_class):
         members = sharpest(data.images, members, selection.sharpest)
         if selection.typical < 1 and len(members) < FEWEST:
-            left = f", the sharpest {selection.sharpest:g} of them," if selection.sharpest < 1 else ""
+            left = f", the sharpest {selection.sharpest:g} of all," if selection.sharpest < 1 else ""
+            rest = " of these, and a larger sharpest leaves more" if left else ""
             raise UserError(
                 f"typical {selection.typical:g}: {len(members)} pictures{name}{left} are too few to tell which are "
-                f"typical, that needs {FEWEST:,}; typical 1 takes all"
+                f"typical, that needs {FEWEST:,}; typical 1 takes all{rest}"
             )
         kept.append(most_typical(data.images, members, selection.typical, selection.by))
     return torch.cat(kept).sort().values

@@ -160,8 +160,9 @@ def warn(recipe: Recipe, data: ImageData, chosen: Choices) -> None:
     for begun, numbers in chosen:
         if len(numbers) < len(data):
             log.warning("learning from %s", narrowed(recipe.phase(begun), len(numbers), len(data)))
-    if recipe.typical_by != "pixels" and all(then.typical == 1 for _, then in recipe.phases()):
-        log.warning("typical_by %s chooses none, for typical 1 takes all", recipe.typical_by)
+    parts = [part for _, part in recipe.phases()]
+    if all(part.typical == 1 for part in parts) and any(part.typical_by != "pixels" for part in parts):
+        log.warning("typical_by chooses none, for typical 1 takes all")
     if not grown(recipe, recipe.kimg):
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():

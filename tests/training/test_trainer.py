@@ -157,10 +157,12 @@ def test_a_run_that_ends_before_a_change_warns(kimg, warned, recipe, caplog):
 
 def test_what_typical_compares_by_without_a_share_warns(recipe, caplog):
     data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
+    later = {"later_kimg": recipe.kimg / 2, "later": {"typical_by": "edges", "g_lr": 1e-4}}
+    for changes in ({"typical_by": "edges"}, later):
+        trainer.warn(dataclasses.replace(recipe, **changes), data, every(data))
+        assert caplog.messages == ["typical_by chooses none, for typical 1 takes all"]
+        caplog.clear()
     recipe = dataclasses.replace(recipe, typical_by="edges")
-    trainer.warn(recipe, data, every(data))
-    assert caplog.messages == ["typical_by edges chooses none, for typical 1 takes all"]
-    caplog.clear()
     trainer.warn(dataclasses.replace(recipe, kimg=9.0, later_kimg=9.0, later={"typical": 0.5}), data, every(data))
     assert len(caplog.messages) == 1 and "typical_by" not in caplog.messages[0]  # the run ends before that
 
