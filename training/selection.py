@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganhub.errors import UserError
+from training.contradictions import WITHOUT_LATER
 from training.data import ImageData, to_float
 from training.recipe import Phase, Recipe, Selection
 
@@ -49,7 +50,11 @@ def choose(recipe: Recipe, data: ImageData) -> Choices:
             try:
                 chosen.append((begun, select(data, selection, by_class=recipe.conditional)))
             except UserError as error:
-                raise UserError(f"from {begun:g} kimg on, as later says: {error}" if begun else str(error)) from error
+                if not begun:
+                    raise
+                raise UserError(
+                    f"from {begun:g} kimg on, as later says: {error}; {WITHOUT_LATER} trains without later parts"
+                ) from error
     return chosen
 
 

@@ -162,7 +162,7 @@ def warn(recipe: Recipe, data: ImageData, chosen: Choices) -> None:
             log.warning("learning from %s", narrowed(recipe.phase(begun), len(numbers), len(data)))
     parts = [part for _, part in recipe.phases()]
     if all(part.typical == 1 for part in parts) and any(part.typical_by != "pixels" for part in parts):
-        log.warning("typical_by chooses none, for typical 1 takes all")
+        log.warning("typical_by has no effect, for typical 1 takes all")
     if not grown(recipe, recipe.kimg):
         log.warning("the networks will still be growing at %g kimg, and can't be exported then", recipe.kimg)
     if recipe.mixed_precision == "bf16" and data.images.device.type == "cpu" and not knows_bf16():

@@ -160,7 +160,7 @@ def test_what_typical_compares_by_without_a_share_warns(recipe, caplog):
     later = {"later_kimg": recipe.kimg / 2, "later": {"typical_by": "edges", "g_lr": 1e-4}}
     for changes in ({"typical_by": "edges"}, later):
         trainer.warn(dataclasses.replace(recipe, **changes), data, every(data))
-        assert caplog.messages == ["typical_by chooses none, for typical 1 takes all"]
+        assert caplog.messages == ["typical_by has no effect, for typical 1 takes all"]
         caplog.clear()
     recipe = dataclasses.replace(recipe, typical_by="edges")
     trainer.warn(dataclasses.replace(recipe, kimg=9.0, later_kimg=9.0, later={"typical": 0.5}), data, every(data))
