@@ -17,7 +17,7 @@ from ganhub import __version__, hub
 from ganhub.directions import read_directions
 from ganhub.errors import UserError
 from ganhub.files import read_object
-from ganhub.images import to_pil, to_unit
+from ganhub.images import convert
 from ganhub.latents import MAX_SEED, sample, truncate
 from ganhub.layout import Wanted, split_names
 from ganhub.models.base import Discriminator, GANModule, Generator
@@ -210,7 +210,7 @@ class GANPipeline(DiffusionPipeline):
                 for i in range(0, count, batch_size)
             ]
         )
-        return GANPipelineOutput(images=_convert(images, output_type), seeds=seeds, labels=classes)
+        return GANPipelineOutput(images=convert(images, output_type), seeds=seeds, labels=classes)
 
     def _generate(self, z: Tensor, labels: list[int] | None, truncation: float) -> Tensor:
         z = truncate(z, truncation).to(self.generator.device, self.generator.dtype)
@@ -293,14 +293,6 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"{folder}: no {hub.INDEX_FILE} here; expected a model folder with safetensors, "
             "as `python -m training export` writes it (pickles are never read)"
         ) from error
-
-
-def _convert(images: Tensor, output_type: str) -> list[Image.Image] | np.ndarray | Tensor:
-    if output_type == "pil":
-        if images.shape[1] == 2:
-            raise UserError("this model draws points, not pictures; use output_type='pt' or 'np'")
-        return to_pil(images)
-    return to_unit(images) if output_type == "pt" else to_unit(images).permute(0, 2, 3, 1).numpy()
 
 
 def _is_int(value: Any) -> TypeGuard[int]:

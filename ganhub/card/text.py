@@ -23,8 +23,8 @@ from ganhub.card.trained import history
 from ganhub.card.trained import section as trained_section
 from ganhub.directions import read_effects
 from ganhub.errors import UserError, first_line
-from ganhub.files import read_object, write_text
-from ganhub.layout import split_names
+from ganhub.files import read_if_there, read_object, write_text
+from ganhub.layout import INDEX_FILE, split_names
 
 HALF = "generator/diffusion_pytorch_model.fp16.safetensors"
 MAX_NAMES = 20  # classes up to which the card names them all
@@ -77,7 +77,7 @@ def render(folder: Path, extras: bool = True) -> str:
         generator = read_object(folder / "generator" / "config.json")
     except FileNotFoundError as error:
         raise UserError(f"{folder}: no {Path(error.filename).name}, so no card; export the run again") from error
-    metrics = read_object(folder / METRICS_FILE) if (folder / METRICS_FILE).exists() else {}
+    metrics = read_if_there(folder / METRICS_FILE)
     try:
         front = front_matter(facts, recipe, metrics)
         sections = _sections(folder, facts, recipe, generator, metrics, extras)
@@ -137,10 +137,7 @@ def _usage(folder: Path, facts: Facts, generator: dict[str, Any]) -> str:
 
 def _class_names(folder: Path, generator: dict[str, Any]) -> list[str]:
     """One a class; empty where the folder has none that fit."""
-    try:
-        names = split_names(read_object(folder / "model_index.json").get("class_names"))
-    except FileNotFoundError:
-        return []
+    names = split_names(read_if_there(folder / INDEX_FILE).get("class_names"))
     fits = isinstance(names, list) and len(names) == generator["num_classes"]
     return list(map(str, names)) if fits else []
 
