@@ -36,22 +36,17 @@ def generate(options: argparse.Namespace) -> None:
     print(f"{options.out}: {len(pictures)} file{'s'[: len(pictures) != 1]} written")
 
 
-def parse_labels(text: str, names: list[str]) -> list[int]:
-    """ "0-9", "7", "1,3,5-7" or class names -> class ids, in that order."""
-    labels: list[int] = []
+def parse_labels(text: str, names: list[str]) -> list[int | str]:
+    """ "0-9", "7", "1,3,5-7" or class names -> classes for the pipeline, in that order; only ranges are taken apart."""
+    labels: list[int | str] = []
     for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if part in names:
-            labels.append(names.index(part))
-        elif first.isdecimal() and (last.isdecimal() or not dash) and int(last or first) <= MAX_LABEL:
-            labels.extend(range(int(first), int(last or first) + 1))
+        first, _, last = part.partition("-")
+        if part not in names and first.isdecimal() and last.isdecimal() and int(last) <= MAX_LABEL:
+            if int(last) < int(first):
+                raise UserError(f"--labels {text}: an empty range; give the lower number first")
+            labels.extend(range(int(first), int(last) + 1))
         else:
-            known = f"; its classes are {', '.join(names)}" if names else ""
-            raise UserError(
-                f"--labels {text}: {part!r} is no class{known}. Give numbers or names such as 7, 0-9 or 1,3,5"
-            )
-    if not labels:
-        raise UserError(f"--labels {text}: an empty range; give the lower number first")
+            labels.append(part)
     return labels
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ganhub.errors import UserError
+from ganhub.values import is_int
 
 Item = TypeVar("Item")
 
@@ -67,7 +68,7 @@ def snapshot_folder(images: int) -> str:
     Raises:
         UserError: it can't be a number of images.
     """
-    if isinstance(images, bool) or not isinstance(images, int) or not 0 <= images < 10**9:
+    if not is_int(images) or not 0 <= images < 10**9:
         raise UserError(f"snapshot must be the number of real images shown, such as 120000, got {images!r}")
     return f"snapshots/{images:09d}"
 

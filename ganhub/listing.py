@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ganhub import __version__
 from ganhub.errors import UserError
 from ganhub.hub import zoo_names
+from ganhub.values import is_int
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -56,7 +57,7 @@ def hub_models(author: str | None, search: str | None, limit: int, token: str | 
     from ganhub.explain import explain
     from ganhub.patience import ERRORS, GarbledError, Patience, patiently
 
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
+    if not is_int(limit) or not 1 <= limit <= MAX_LIMIT:
         raise UserError(f"limit must be a whole number from 1 to {MAX_LIMIT}, got {limit!r}")
     chosen = {"author": author, "search": search, "limit": limit}
     query = {name: value for name, value in chosen.items() if value is not None}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganhub import __version__, hub
+from ganhub.classes import class_id, list_classes
 from ganhub.directions import read_directions
 from ganhub.errors import UserError
 from ganhub.files import read_object
@@ -22,6 +23,7 @@ from ganhub.latents import MAX_SEED, sample, truncate
 from ganhub.layout import Wanted, split_names
 from ganhub.models.base import Discriminator, GANModule, Generator
 from ganhub.models.families import check_class_names, find_class
+from ganhub.values import is_int, is_number
 from ganhub.versions import VERSION_KEY
 
 if TYPE_CHECKING:
@@ -196,9 +198,9 @@ class GANPipeline(DiffusionPipeline):
         """
         if output_type not in ("pil", "pt", "np"):
             raise UserError(f"output_type must be 'pil', 'pt' or 'np', got {output_type!r}")
-        if not _is_int(batch_size) or batch_size < 1:
+        if not is_int(batch_size) or batch_size < 1:
             raise UserError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-        if not _is_number(truncation) or not 0 <= truncation <= MAX_TRUNCATION:
+        if not is_number(truncation) or not 0 <= truncation <= MAX_TRUNCATION:
             raise UserError(f"truncation must be between 0 and {MAX_TRUNCATION:g}, got {truncation!r}")
         count = self._count(num_images, labels, seed, latents)
         seeds = None if latents is not None else self._seeds(seed, count)
@@ -220,7 +222,7 @@ class GANPipeline(DiffusionPipeline):
         lists = {"latents": latents, "seed": seed, "labels": labels}
         lengths = {name: len(x) for name, x in lists.items() if hasattr(x, "__len__") and not isinstance(x, str)}
         count = next(iter(lengths.values()), 8) if num_images is None else num_images
-        if not _is_int(count) or not 1 <= count <= MAX_IMAGES:
+        if not is_int(count) or not 1 <= count <= MAX_IMAGES:
             raise UserError(f"num_images must be a whole number from 1 to {MAX_IMAGES}, got {count!r}")
         for name, length in lengths.items():
             if length != count:
@@ -228,11 +230,11 @@ class GANPipeline(DiffusionPipeline):
         return int(count)
 
     def _seeds(self, seed: Any, count: int) -> list[int]:
-        seeds = [seed + i for i in range(count)] if _is_int(seed) else seed
+        seeds = [seed + i for i in range(count)] if is_int(seed) else seed
         if isinstance(seeds, str) or not hasattr(seeds, "__iter__"):
             raise UserError(f"seed must be a whole number or a list of them, got {seed!r}")
         for value in seeds:
-            if not _is_int(value) or not 0 <= value <= MAX_SEED:
+            if not is_int(value) or not 0 <= value <= MAX_SEED:
                 raise UserError(f"a seed must be a whole number from 0 to {MAX_SEED}, got {value!r}")
         return [int(value) for value in seeds]
 
@@ -243,25 +245,13 @@ class GANPipeline(DiffusionPipeline):
             return None
         if labels is None:
             return [i % self.num_classes for i in range(count)]
-        if _is_int(labels) or isinstance(labels, str):
-            return [self._class_id(labels)] * count
+        if is_int(labels) or isinstance(labels, str):
+            return [class_id(labels, self.class_names)] * count
         if not hasattr(labels, "__iter__"):
-            raise UserError(f"labels must be a class or a list of them, {self._known_classes()}; got {labels!r}")
-        return [self._class_id(value) for value in labels]
-
-    def _class_id(self, label: Any) -> int:
-        if isinstance(label, str) and label in self.class_names:
-            return self.class_names.index(label)
-        number: Any = int(label) if isinstance(label, str) and label.isdecimal() and len(label) < 6 else label
-        if not _is_int(number) or not 0 <= number < self.num_classes:
-            raise UserError(f"a label must be a class, {self._known_classes()}; got {label!r}")
-        return int(number)
-
-    def _known_classes(self) -> str:
-        """ "0 to 3 or bart, homer, lisa, marge"; of many names the first."""
-        names = [name for i, name in enumerate(self.class_names) if name != str(i)]
-        listed = f" or {', '.join(names[:10])}" + ", ..." * (len(names) > 10) if names else ""
-        return f"0 to {self.num_classes - 1}{listed}"
+            raise UserError(
+                f"labels must be a class or a list of them, {list_classes(self.class_names)}; got {labels!r}"
+            )
+        return [class_id(value, self.class_names) for value in labels]
 
     def _latents(self, seeds: list[int] | None, given: Tensor | None, count: int) -> Tensor:
         dim = self.generator.config.latent_dim
@@ -293,11 +283,3 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"{folder}: no {hub.INDEX_FILE} here; expected a model folder with safetensors, "
             "as `python -m training export` writes it (pickles are never read)"
         ) from error
-
-
-def _is_int(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
+try:
+    import tyro
+except ModuleNotFoundError:  # `make app` leaves out what only training needs
+    sys.exit(
+        "python -m training: training needs more than the library; run `make install` in a clone of the repository"
+    )
 
 from ganhub.errors import UserError
 from training.presets import PRESETS

@@ -128,7 +128,7 @@ ABOUT: dict[str, About] = {
         **SIMPSONS,
     ),
     "keras-celeba": About(summary="Faces at 64x64, by the Keras tutorial on GAN tricks.", **CELEBA),
-    "dcgan-celeba": About(summary="Faces at 64x64, by the PyTorch tutorial's DCGAN.", **CELEBA),
+    "dcgan-celeba": About(summary="Faces at 64x64, by the DCGAN of pytorch-GANs.", **CELEBA),
     "dcgan-paper": About(summary="Faces at 64x64, by the DCGAN of 2016 as its paper has it.", **CELEBA),
     "dcgan-512": About(summary="Faces at 64x64, by the DCGAN that most PyTorch examples use.", **CELEBA),
     "tf-simpsons": About(summary="Faces of The Simpsons at 128x128, by the TensorFlow tutorial's DCGAN.", **SIMPSONS),

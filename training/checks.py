@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Collection, Iterable, Iterator
-from numbers import Real
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import torch
 
 from ganhub.errors import UserError
 from ganhub.models import ARCHITECTURES
+from ganhub.values import is_number
 from training.augment import AUGMENTATIONS
 from training.contradictions import about_phases, about_rates, contradictions
 from training.crops import CROPS
@@ -127,7 +127,3 @@ def bad_numbers(recipe: Recipe) -> Iterator[str]:
         yield f"accumulate must divide batch_size, {recipe.batch_size}, got {recipe.accumulate}"
     elif recipe.batch_size // recipe.accumulate < 2:
         yield "batch_size / accumulate must be at least 2, batch norm needs neighbours"
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)

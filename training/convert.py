@@ -27,7 +27,7 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Convert:
-    """Write foreign DCGAN weights (netG.pth of the PyTorch tutorial, HugGAN's, state dicts, safetensors) as a model
+    """Write foreign DCGAN weights (netG.pth of PyTorch's own tutorial, HugGAN's, state dicts, safetensors) as a model
     folder. No code in the file is run."""
 
     file: Annotated[Path, tyro.conf.Positional]

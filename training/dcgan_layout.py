@@ -1,6 +1,6 @@
 """Foreign DCGAN weights -> this project's networks: by the order of the layers and their shapes, whatever their names.
 
-Known to fit: the PyTorch tutorial and examples/dcgan (`main.0.weight`, ...), HugGAN's DCGAN (`model.0.weight`, ...),
+Known to fit: PyTorch's own tutorial and examples/dcgan (`main.0.weight`, ...), HugGAN's DCGAN (`model.0.weight`, ...),
 and all that are built alike at other sizes. Transposed convolutions (a 4x4 stem, then a doubling at each layer) with
 batch norm behind all of them but the last, or without any norm; the discriminator mirrored.
 

@@ -55,7 +55,7 @@ class Recipe:
     middle, by the variance of the Laplacian, which is low for blurred, dim and blank ones."""
     typical: float = 1.0
     """Learn from this share of the pictures that `sharpest` leaves, of each class if conditional: the most typical ones
-    (arXiv:2007.15255). It takes 800 pictures to tell."""
+    (arXiv:2007.15255). It takes 800 pictures (of each class) to tell."""
     typical_by: Literal["pixels", "edges"] = "pixels"
     """What is typical: for pixels (at 16x16) plain pictures, for edges (histograms of gradients) common shapes."""
     flip: bool = False

@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons: the vanilla GAN and the conditional GAN of the PyTorch tutorial (gordicaleksa/pytorch-GANs).
+"""Multi-layer perceptrons: the vanilla GAN and the conditional GAN of the tutorial gordicaleksa/pytorch-GANs.
 
 Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661; Mirza and Osindero 2014, https://arxiv.org/abs/1411.1784. As
 in the tutorial, G's hidden layers are linear, 1-d batch norm, LeakyReLU(0.2) and D has no norm; a class enters as a

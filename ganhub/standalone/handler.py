@@ -59,8 +59,8 @@ class EndpointHandler:
         names = [self.pipe.class_names[label] for label in output.labels] if output.labels else None
         return {"images": [encode(image) for image in output.images], "seeds": output.seeds, "labels": names}
 
-    def classes(self, inputs: Any, labels: Any) -> list[int]:
-        """Ids of the classes that a request names in either place; empty when it names none."""
+    def classes(self, inputs: Any, labels: Any) -> list[Any]:
+        """What a request names as classes in either place, for the pipeline to check; empty when it names none."""
         given = [value for value in (inputs, labels) if value is not None and value not in ("", [], {})]
         if len(given) > 1:
             raise ValueError("classes are given twice, as inputs and as labels; leave one out")
@@ -69,17 +69,7 @@ class EndpointHandler:
             raise ValueError(f"this model has no classes; leave inputs empty, got {repr(given[0])[:80]}")
         if len(values) > MAX_IMAGES:
             raise ValueError(f"at most {MAX_IMAGES} classes can be asked for at once, got {len(values)}")
-        return [self.class_id(value) for value in values]
-
-    def class_id(self, value: Any) -> int:
-        names = self.pipe.class_names
-        if isinstance(value, str) and value in names:
-            return names.index(value)
-        number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 6 else value
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(names):
-            known = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-            raise ValueError(f"{repr(value)[:80]} is no class of this model; it has {known}")
-        return number
+        return values
 
 
 def encode(image: Image.Image) -> str:

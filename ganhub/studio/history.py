@@ -8,7 +8,8 @@ from PIL import Image
 from ganhub.errors import UserError
 from ganhub.studio.models import Model, open_sheet
 from ganhub.studio.page import Page
-from ganhub.studio.state import check_model, is_int, show
+from ganhub.studio.state import check_model, show
+from ganhub.values import is_int
 
 NOTHING = "This model keeps no pictures of its training."
 ABOUT = "The same seeds, drawn by the generator as it was after so many real pictures. Move the slider."

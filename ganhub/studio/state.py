@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from ganhub.classes import class_id
 from ganhub.errors import UserError
 from ganhub.pipeline import MAX_TRUNCATION
 from ganhub.studio.models import Model
+from ganhub.values import is_int, is_number
 
 MAX_SEED = 2**31 - 1
 MAX_IMAGES = 64
@@ -56,13 +58,7 @@ def check_label(model: Model, value: Any) -> int | None:
         return None
     if not model.classes:
         raise UserError(f"{model.name} has no classes; leave label out, got {show(value)}")
-    if isinstance(value, str) and value in model.classes:
-        return model.classes.index(value)
-    number: Any = to_number(value) if isinstance(value, str) else value
-    if not is_int(number) or not 0 <= number < len(model.classes):
-        names = ", ".join(model.classes[:12]) + (", ..." if len(model.classes) > 12 else "")
-        raise UserError(f"label must be a class of {model.name} ({names}) or empty for all, got {show(value)}")
-    return number
+    return class_id(value, model.classes)
 
 
 def check_seed(value: Any) -> int:
@@ -81,7 +77,7 @@ def check_count(value: Any) -> int:
 
 def check_truncation(value: Any) -> float:
     """A number in range, to two decimals, so that pictures, names and addresses hold the same; NaN is in none."""
-    if not (is_int(value) or isinstance(value, float)) or not 0 <= value <= MAX_TRUNCATION:
+    if not is_number(value) or not 0 <= value <= MAX_TRUNCATION:
         raise UserError(f"truncation must be a number from 0 to {MAX_TRUNCATION:g}, got {show(value)}")
     return round(float(value), 2)
 
@@ -133,11 +129,6 @@ def to_number(text: str) -> int | float | str:
     if re.fullmatch(r"-?[0-9]{1,20}", text):
         return int(text)
     return float(text) if re.fullmatch(r"-?[0-9]{0,20}\.?[0-9]{1,20}", text) else text
-
-
-def is_int(value: Any) -> bool:
-    """A whole number; True and False are not."""
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def show(value: Any) -> str:

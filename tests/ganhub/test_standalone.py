@@ -179,10 +179,10 @@ def test_several_pictures_are_json(endpoint):
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        ({"inputs": "three"}, "'three' is no class of this model; it has zero, one, two"),
-        ({"inputs": 3}, "no class"),
-        ({"inputs": [True]}, "no class"),
-        ({"inputs": {"prompt": "a cat"}}, "no class"),
+        ({"inputs": "three"}, "a label must be a class, 0 to 2 or zero, one, two; got 'three'"),
+        ({"inputs": 3}, "must be a class"),
+        ({"inputs": [True]}, "must be a class"),
+        ({"inputs": {"prompt": "a cat"}}, "must be a class"),
         ({"inputs": "one", "parameters": {"labels": [2]}}, "given twice"),
         ({"inputs": "", "parameters": {"num_images": 65}}, "1 to 64"),
         ({"inputs": "", "parameters": {"num_images": "2"}}, "1 to 64"),

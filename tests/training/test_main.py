@@ -16,6 +16,12 @@ def run(monkeypatch, *arguments):
     command.main()
 
 
+def test_without_what_training_needs_it_says_how_to_get_it():
+    code = "import runpy, sys; sys.modules['tyro'] = None; runpy.run_module('training', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and "run `make install`" in done.stderr and done.stderr.count("\n") == 1
+
+
 TINY = ["--kimg", 0.02, "--batch-size", 4, "--resolution", 16, "--generator", "width=4"]
 TINY += ["--discriminator", "width=4", "norm=none"]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from training.recipe import Recipe
 
 # R3GAN's objective on small residual networks; why so, docs/zoo.md says. They want a GPU, or hours of a CPU that knows
-# bf16 (--mixed-precision bf16); training.presets.small has DCGANs for the same data that two CPU cores train in one.
+# bf16 (--mixed-precision bf16); training.presets.small has DCGANs for the same data that need less.
 SOURCE = "relativistic loss with R1 and R2 (R3GAN, arXiv:2501.05441) on residual blocks (arXiv:1704.00028), EMA"
 
 base = Recipe(
