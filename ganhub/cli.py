@@ -1,15 +1,13 @@
 """The `ganhub` command. Heavy imports wait until a command needs them, so that `ganhub --help` answers at once."""
 
 import argparse
-import logging
-import os
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ganhub import __version__
+from ganhub.command import run_command
 from ganhub.errors import UserError, shorten
 
 MAX_LINE = 2000  # characters of a fact that `ganhub info` prints
@@ -72,21 +70,21 @@ def write_pictures(pictures: dict[str, Any], folder: Path, force: bool) -> None:
 
 def info(options: argparse.Namespace) -> None:
     """Say what a model is."""
-    from ganhub.card import FACTS_FILE, METRICS, METRICS_FILE
+    from ganhub.card import METRICS, what_is_drawn
     from ganhub.files import read_if_there
     from ganhub.hub import resolve
+    from ganhub.layout import FACTS_FILE, METRICS_FILE
     from ganhub.pipeline import GANPipeline
 
     folder = resolve(options.model, options.revision)
     pipe = GANPipeline.from_pretrained(folder)
     config = pipe.generator.config
     facts, metrics = (read_if_there(folder / name) for name in (FACTS_FILE, METRICS_FILE))
-    channels = "grey" if config.channels == 1 else "RGB"
     lines = {
         "model": options.model,
         "what": facts.get("summary", "(no card)"),
         "architecture": type(pipe.generator).arch,
-        "resolution": f"{config.resolution}x{config.resolution} {channels}",
+        "draws": what_is_drawn(config),
         "latent": config.latent_dim,
         "classes": ", ".join(pipe.class_names) or "none (unconditional)",
         "parameters": f"{pipe.generator.num_parameters():,} in the generator",
@@ -223,21 +221,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "2")  # else it retries by itself for minutes
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     options = parser().parse_args()
-    try:
-        options.run(options)
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:  # of `| head`, which has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_command(lambda: options.run(options))
 
 
 if __name__ == "__main__":

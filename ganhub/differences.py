@@ -1,6 +1,5 @@
 """What a folder has and a repo on the Hub hasn't, and the other way round."""
 
-import hashlib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -8,13 +7,24 @@ from pathlib import Path
 from huggingface_hub.hf_api import RepoFile
 
 from ganhub.errors import UserError
+from ganhub.layout import (
+    CARD_FILE,
+    CONFIG_FILE,
+    DIRECTIONS_FILE,
+    DISCRIMINATOR,
+    GENERATOR,
+    LOG_FILE,
+    ONNX_FILE,
+    PICTURES,
+    TEXTS,
+)
+from ganhub.store import Blob
 
 # What ganhub writes into a model repo, and nobody by chance. The rest may be the user's: notes, pictures, any code.
 OURS = (
-    *("model_index.json", "recipe.json", "metrics.json", "card.json", "training_log.jsonl", "generator.onnx"),
-    *("directions.safetensors", "samples.png", "curves.png", "memorisation.png"),
+    *(name for name in (*TEXTS, *PICTURES, LOG_FILE, DIRECTIONS_FILE, ONNX_FILE) if name != CARD_FILE),
     *("snapshots/[0-9]*/*", f"snapshots/{'[0-9]' * 9}.png"),
-    *(f"{part}/{name}" for part in ("generator", "discriminator") for name in ("config.json", "diffusion_pytorch_*")),
+    *(f"{part}/{name}" for part in (GENERATOR, DISCRIMINATOR) for name in (CONFIG_FILE, "diffusion_pytorch_*")),
 )
 
 
@@ -78,14 +88,7 @@ def local_files(folder: Path, under: str = "") -> dict[str, Path]:
 
 def is_same(file: Path, remote: RepoFile) -> bool:
     """By hash: of the content where the Hub stores it as a large file, else git's."""
-    size = file.stat().st_size
-    if size != remote.size:
-        return False
-    digest = hashlib.sha256() if remote.lfs else hashlib.sha1(b"blob %d\0" % size)
-    with file.open("rb") as content:
-        while chunk := content.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest() == (remote.lfs.sha256 if remote.lfs else remote.blob_id)
+    return Blob(remote.size, remote.lfs.sha256 if remote.lfs else remote.blob_id).matches(file)
 
 
 def readable(size: int) -> str:

@@ -18,9 +18,9 @@ from huggingface_hub.utils import httpx, validate_repo_id
 
 from ganhub import __version__
 from ganhub.errors import UserError, first_line
-from ganhub.explain import BAD_TOKEN, explain, innermost, is_token
+from ganhub.explain import BAD_TOKEN, GarbledError, explain, innermost, is_token
 from ganhub.layout import Wanted, few_sheets, limit
-from ganhub.patience import ERRORS, DamagedError, GarbledError, Patience, ask_briefly, brief, patiently
+from ganhub.patience import ERRORS, DamagedError, Patience, ask_briefly, brief, patiently
 from ganhub.store import REVISION, Commit, Store, make_commit
 from ganhub.transfer import fetch_file
 
@@ -73,6 +73,10 @@ def download(repo: str, wanted: Wanted, source: Source, fresh: bool = False) -> 
         bare = replace(wanted, card=wanted.everything)  # loads as well as one with its card
         copy = whole or (None if fresh else store.copy(revision, bare))
         if source.local_files_only or is_offline_mode():
+            if fresh:
+                raise UserError(
+                    f"{repo}: only the Hub has the newest version, and it may not be asked; go online first"
+                )
             if copy is None:
                 raise UserError(f"{repo}: isn't whole in the cache, and the Hub may not be asked; load it once online")
         elif copy is None:
@@ -201,6 +205,4 @@ def said(error: BaseException, repo: str, revision: str) -> UserError:
         return UserError(
             f"{repo}: the cache can't be written ({error.strerror or first_line(error)}); make room or set HF_HOME"
         )
-    if isinstance(error, GarbledError):
-        return UserError(f"{repo}: what answered isn't the Hub (a proxy or a login page?); check the network")
     return explain(error, repo)

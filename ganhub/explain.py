@@ -30,6 +30,10 @@ TOKEN = re.compile(r"[!-~]*")
 HUB_ERRORS = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, KeyError, RuntimeError)
 
 
+class GarbledError(Exception):
+    """What answered isn't the Hub: a proxy's page, or half an answer."""
+
+
 def explain(error: BaseException, repo: str, api: HfApi | None = None) -> UserError:
     """The line for an exception of `huggingface_hub`, to be raised `from` it.
 
@@ -59,7 +63,7 @@ def explain(error: BaseException, repo: str, api: HfApi | None = None) -> UserEr
         return UserError(f"{repo}: the Hub doesn't answer in time; try again later")
     if isinstance(error, httpx.HTTPError | httpx.InvalidURL | ConnectionError):
         return UserError(f"{repo}: the Hub can't be reached ({first_line(error)}); check the network and try again")
-    if isinstance(error, json.JSONDecodeError | KeyError):
+    if isinstance(error, GarbledError | json.JSONDecodeError | KeyError):
         return UserError(f"{repo}: what answered isn't the Hub (a proxy or a login page?); check the network")
     if isinstance(error, OSError):
         return UserError(f"{error.filename or repo}: can't be read ({error.strerror or first_line(error)})")

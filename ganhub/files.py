@@ -1,5 +1,6 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what they hold."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -9,6 +10,12 @@ from typing import Any
 from ganhub.errors import UserError
 
 MAX_JSON = 2**20  # bytes; no file of ours comes near, and a stranger's may be made to exhaust memory
+
+
+def sha256(file: Path) -> str:
+    """Of the whole file, as hexadecimal digits."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def write_text(file: Path, text: str) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ganhub.download import Source, download
 from ganhub.errors import UserError
-from ganhub.layout import INDEX_FILE as INDEX_FILE
-from ganhub.layout import Wanted, snapshot_folder, snapshots_in
+from ganhub.layout import INDEX_FILE, Wanted, local_snapshots, snapshot_folder, snapshots_in
 from ganhub.store import Store
 
 ZOO = Path(__file__).parent / "zoo"
@@ -110,13 +109,9 @@ def snapshots(
     if (folder := find_here(name)) is not None:
         return local_snapshots(folder)
     source = Source(revision, token, cache_dir, local_files_only)
-    folder = download(str(name), Wanted(card=False), source)
+    folder = download(str(name), Wanted(parts=(), card=False), source)
     commit = Store(str(name), cache_dir).recall(folder.name)
     return snapshots_in(commit.files if commit else ())
-
-
-def local_snapshots(folder: Path) -> list[int]:
-    return snapshots_in([file.relative_to(folder).as_posix() for file in folder.glob(f"snapshots/*/{INDEX_FILE}")])
 
 
 def pull(

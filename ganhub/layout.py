@@ -10,18 +10,28 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ganhub.errors import UserError
+from ganhub.files import MAX_JSON
 from ganhub.values import is_int
 
 Item = TypeVar("Item")
 
 INDEX_FILE = "model_index.json"
 CONFIG_FILE = "config.json"
-TEXTS = (INDEX_FILE, "card.json", "metrics.json", "recipe.json", "README.md")
-PICTURES = ("samples.png", "curves.png", "memorisation.png")
+RECIPE_FILE = "recipe.json"
+FACTS_FILE = "card.json"
+METRICS_FILE = "metrics.json"
+CARD_FILE = "README.md"
+TEXTS = (INDEX_FILE, FACTS_FILE, METRICS_FILE, RECIPE_FILE, CARD_FILE)
+SAMPLES_FILE = "samples.png"
+CURVES_FILE = "curves.png"
+STRIP_FILE = "memorisation.png"
+PICTURES = (SAMPLES_FILE, CURVES_FILE, STRIP_FILE)
 LOG_FILE = "training_log.jsonl"
 DIRECTIONS_FILE = "directions.safetensors"
+ONNX_FILE = "generator.onnx"  # written and published, never read
+GENERATOR, DISCRIMINATOR = "generator", "discriminator"  # folders, each with a config and weights
 
-MAX_TEXT = 2**20  # bytes, as read_object takes
+MAX_TEXT = MAX_JSON
 MAX_PICTURE = 2**25
 MAX_SHEET = 4_000_000
 MAX_SHEETS = 24  # fetched; of more, evenly chosen ones
@@ -78,6 +88,11 @@ def snapshots_in(files: Collection[str]) -> list[int]:
     return sorted(int(found[1]) for path in files if (found := SNAPSHOT.fullmatch(path)))
 
 
+def local_snapshots(folder: Path) -> list[int]:
+    """Those of a model folder."""
+    return snapshots_in([file.relative_to(folder).as_posix() for file in folder.glob(f"snapshots/*/{INDEX_FILE}")])
+
+
 def sheets_in(files: Collection[str]) -> list[int]:
     """The sample sheets of the training among the files of a repo, by the real images shown, oldest first."""
     return sorted(int(found[1]) for path in files if (found := SHEET.fullmatch(path)))
@@ -111,7 +126,7 @@ def split_names(names: Any) -> Any:
 class Wanted:
     """What one call needs of a model repo."""
 
-    parts: tuple[str, ...] = ("generator",)
+    parts: tuple[str, ...] = (GENERATOR,)
     """Networks whose weights are read."""
     variant: str | None = None
     """Which weights, such as "fp16"; None for the plain ones."""
@@ -164,6 +179,6 @@ class Wanted:
             return "; it is no model folder of ganhub (`python -m training publish` makes one)"
         if self.variant and f"{folder}/{weights_file()}" in files:
             return f"; leave out the variant {self.variant}"
-        if folder == "discriminator":
+        if folder == DISCRIMINATOR:
             return "; it was published without its discriminator"
         return "; ganhub reads safetensors only, never a pickle"

@@ -55,7 +55,7 @@ def zoo_models(author: str | None = None, search: str | None = None) -> list[Lis
 def hub_models(author: str | None, search: str | None, limit: int, token: str | bool | None) -> list[ListedModel]:
     """The Hub's models with the library tag ganhub; `list_models` says what the arguments are."""
     from ganhub.explain import explain
-    from ganhub.patience import ERRORS, GarbledError, Patience, patiently
+    from ganhub.patience import ERRORS, Patience, patiently
 
     if not is_int(limit) or not 1 <= limit <= MAX_LIMIT:
         raise UserError(f"limit must be a whole number from 1 to {MAX_LIMIT}, got {limit!r}")
@@ -63,8 +63,6 @@ def hub_models(author: str | None, search: str | None, limit: int, token: str | 
     query = {name: value for name, value in chosen.items() if value is not None}
     try:
         found = patiently(lambda timeout: _page(query, token, timeout), Patience(PATIENCE))
-    except GarbledError as error:
-        raise UserError("what answered isn't the Hub (a proxy or a login page?); check the network") from error
     except ERRORS as error:
         raise explain(error, "the list of models") from error
     return [
@@ -80,7 +78,7 @@ def _page(query: dict[str, Any], token: str | bool | None, timeout: float) -> "l
     from huggingface_hub import ModelInfo, constants, get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
-    from ganhub.patience import GarbledError
+    from ganhub.explain import GarbledError
 
     headers = build_hf_headers(token=token, library_name="ganhub", library_version=__version__)
     params = {"filter": TAG, "sort": "downloads", **query}

@@ -10,7 +10,7 @@ from typing import TypeVar
 from huggingface_hub.utils import httpx
 
 from ganhub.errors import UserError
-from ganhub.explain import HUB_ERRORS, innermost, is_passing, limit_of
+from ganhub.explain import HUB_ERRORS, GarbledError, innermost, is_passing, limit_of
 
 PATIENCE = 15.0  # seconds that failed attempts, and the pauses between them, may take of one call
 ANSWER = 10.0  # seconds that the Hub may be silent in one attempt
@@ -25,10 +25,6 @@ Answer = TypeVar("Answer")
 
 class ShortError(ConnectionError):
     """A download ended early."""
-
-
-class GarbledError(Exception):
-    """What answered isn't the Hub: a proxy's page, or half an answer."""
 
 
 class DamagedError(Exception):

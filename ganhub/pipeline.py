@@ -20,10 +20,10 @@ from ganhub.errors import UserError
 from ganhub.files import read_object
 from ganhub.images import convert
 from ganhub.latents import MAX_SEED, sample, truncate
-from ganhub.layout import Wanted, split_names
+from ganhub.layout import INDEX_FILE, Wanted, split_names
 from ganhub.models.base import Discriminator, GANModule, Generator
 from ganhub.models.families import check_class_names, find_class
-from ganhub.values import is_int, is_number
+from ganhub.values import is_int, is_number, plain
 from ganhub.versions import VERSION_KEY
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ class GANPipeline(DiffusionPipeline):
             raise UserError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
         if not is_number(truncation) or not 0 <= truncation <= MAX_TRUNCATION:
             raise UserError(f"truncation must be between 0 and {MAX_TRUNCATION:g}, got {truncation!r}")
+        labels, seed = plain(labels), plain(seed)
         count = self._count(num_images, labels, seed, latents)
         seeds = None if latents is not None else self._seeds(seed, count)
         classes = self._labels(labels, count)
@@ -220,7 +221,8 @@ class GANPipeline(DiffusionPipeline):
 
     def _count(self, num_images: int | None, labels: Any, seed: Any, latents: Tensor | None) -> int:
         lists = {"latents": latents, "seed": seed, "labels": labels}
-        lengths = {name: len(x) for name, x in lists.items() if hasattr(x, "__len__") and not isinstance(x, str)}
+        listed = {name: x for name, x in lists.items() if hasattr(x, "__len__") and not isinstance(x, str)}
+        lengths = {name: len(x) for name, x in listed.items() if getattr(x, "ndim", 1)}
         count = next(iter(lengths.values()), 8) if num_images is None else num_images
         if not is_int(count) or not 1 <= count <= MAX_IMAGES:
             raise UserError(f"num_images must be a whole number from 1 to {MAX_IMAGES}, got {count!r}")
@@ -277,9 +279,9 @@ def read_index(folder: Path) -> dict[str, Any]:
         UserError: missing, or not a JSON object.
     """
     try:
-        return read_object(folder / hub.INDEX_FILE)
+        return read_object(folder / INDEX_FILE)
     except FileNotFoundError as error:
         raise UserError(
-            f"{folder}: no {hub.INDEX_FILE} here; expected a model folder with safetensors, "
+            f"{folder}: no {INDEX_FILE} here; expected a model folder with safetensors, "
             "as `python -m training export` writes it (pickles are never read)"
         ) from error

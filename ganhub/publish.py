@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from ganhub.card import rename, unfilled
 from ganhub.differences import Pushed, local_files
 from ganhub.errors import UserError, first_line
-from ganhub.hub import INDEX_FILE, locate
-from ganhub.layout import Wanted, limit, weights_file
+from ganhub.hub import locate
+from ganhub.layout import INDEX_FILE, Wanted, limit, weights_file
 from ganhub.models.base import WEIGHTS_FILE, Generator
 from ganhub.pipeline import GANPipeline
 from ganhub.push import push

@@ -27,6 +27,20 @@ Keep = Callable[[str], bool]
 CommitOperation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete  # as the client has it
 
 
+def check_id(repo: str) -> None:
+    """
+    Raises:
+        UserError, HFValidationError: it is no user/name.
+    """
+    validate_repo_id(repo)
+    if "/" not in repo:
+        raise UserError(f"{repo}: not a Hub id such as user/name; say whose it is")
+
+
+def already_public(repo: str) -> UserError:
+    return UserError(f"{repo}: is public already; make it private in its settings first, or leave --private")
+
+
 @dataclass(frozen=True)
 class Head:
     """A state of the repo."""
@@ -60,9 +74,7 @@ class Job:
     def run(self, dry_run: bool) -> Pushed:
         with bounded(self.repo, ANSWER, PATIENCE):
             try:
-                validate_repo_id(self.repo)
-                if "/" not in self.repo:
-                    raise UserError(f"{self.repo}: not a Hub id such as user/name; say whose it is")
+                check_id(self.repo)
                 return self.insist(self.preview if dry_run else self.attempt)
             except UserError:
                 raise
@@ -153,9 +165,7 @@ class Job:
     def check(self, head: Head | None, tags: dict[str, str], plan: Pushed) -> None:
         """Refuse what can't be done as asked, before anything is touched."""
         if head and self.private and not head.private:
-            raise UserError(
-                f"{self.repo}: is public already; make it private in its settings first, or leave --private"
-            )
+            raise already_public(self.repo)
         if head and self.tag in tags and (plan.differs or tags[self.tag] != head.commit):
             raise UserError(
                 f"{self.repo}: tag {self.tag} is on another commit ({tags[self.tag][:7]}); choose another tag"

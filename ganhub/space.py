@@ -71,7 +71,7 @@ SECRET = "Not everybody may read all of these models: the Space needs a token of
 
 @dataclass(frozen=True)
 class Shown:
-    """A model of the Space: its name, the files that loading reads, and whether anybody may read them."""
+    """A model of the Space: its name, the files that the studio reads, and whether anybody may read them."""
 
     name: str
     files: tuple[str, ...] = ()
@@ -129,7 +129,9 @@ def check(name: str, token: str | None) -> Shown:
         UserError: it is no model of the zoo or the Hub, or can't be loaded.
     """
     from ganhub.hub import HUB_ID, resolve, zoo_names
+    from ganhub.layout import Wanted
     from ganhub.pipeline import GANPipeline
+    from ganhub.store import Store
 
     if name in zoo_names():
         return Shown(name, zoo=True)
@@ -137,9 +139,9 @@ def check(name: str, token: str | None) -> Shown:
         raise UserError(f"{name}: a Space shows models of the Hub or the zoo ({', '.join(zoo_names())}); push it first")
     folder = resolve(name, token=token)
     GANPipeline.from_pretrained(folder)
-    files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    weights = [file for file in files if not file.startswith(("snapshots/", "discriminator/"))]
-    return Shown(name, tuple(weights), open=is_open(name))
+    commit = Store(name).recall(folder.name)
+    files = Wanted().choose(name, commit.files) if commit else []  # not what else lies in the cache
+    return Shown(name, tuple(sorted(files)), open=is_open(name))
 
 
 def is_open(name: str) -> bool:

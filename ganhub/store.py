@@ -46,6 +46,16 @@ class Blob:
         """A hash that gives `digest` once it was fed the whole file."""
         return hashlib.sha256() if len(self.digest) == 64 else hashlib.sha1(b"blob %d\0" % self.size)
 
+    def matches(self, file: Path) -> bool:
+        """Does the file hold what was announced?"""
+        if file.stat().st_size != self.size:
+            return False
+        hasher = self.hasher()
+        with file.open("rb") as content:
+            while piece := content.read(2**20):
+                hasher.update(piece)
+        return hasher.hexdigest() == self.digest
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -144,7 +154,7 @@ class Store:
         file, blob = self.path(commit.id, name), commit.files[name]
         if not file.is_file():
             return False
-        if file.stat().st_size == blob.size and _digest(file, blob) == blob.digest:
+        if blob.matches(file):
             return True
         with contextlib.suppress(OSError):
             (self.folder / "blobs" / blob.digest).unlink(missing_ok=True)
@@ -174,7 +184,7 @@ class Store:
         """Link a blob that another commit brought, if there is such a one and it is intact."""
         blob = commit.files[name]
         file = self.folder / "blobs" / blob.digest
-        if not file.is_file() or _digest(file, blob) != blob.digest:
+        if not file.is_file() or not blob.matches(file):
             return False
         self._link(commit, name)
         return True
@@ -210,11 +220,3 @@ class Store:
             os.replace(aside, file)
         finally:
             aside.unlink(missing_ok=True)
-
-
-def _digest(file: Path, blob: Blob) -> str:
-    hasher = blob.hasher()
-    with file.open("rb") as content:
-        while piece := content.read(2**20):
-            hasher.update(piece)
-    return hasher.hexdigest()

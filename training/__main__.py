@@ -4,8 +4,6 @@ Every command is a dataclass whose fields are its options; what it does is a fun
 """
 
 import json
-import logging
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -20,10 +18,12 @@ except ModuleNotFoundError:  # `make app` leaves out what only training needs
         "python -m training: training needs more than the library; run `make install` in a clone of the repository"
     )
 
+from ganhub.command import run_command
 from ganhub.errors import UserError
+from training.command_line import name_value
 from training.presets import PRESETS
 from training.processor import keep_freed_memory
-from training.recipe import Recipe, name_value
+from training.recipe import Recipe
 
 if TYPE_CHECKING:
     from training.backup import Backup
@@ -270,22 +270,12 @@ STOPPED = {  # what Ctrl-C leaves, where that isn't nothing
 
 
 def main() -> None:
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "2")  # else it retries by itself for minutes
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     name, *arguments = sys.argv[1:] or ["--help"]
     if name not in COMMANDS:
         commands = "\n".join(f"  {command:10} {text}" for command, (_, text) in COMMANDS.items())
         print(f"usage: python -m training COMMAND ...\n\n{commands}\n\nCOMMAND --help says more.")
         sys.exit(0 if name in ("-h", "--help") else 2)
-    try:
-        COMMANDS[name][0](arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print(STOPPED.get(name, "stopped"), file=sys.stderr)
-        sys.exit(130)
+    run_command(lambda: COMMANDS[name][0](arguments), STOPPED.get(name, "stopped"))
 
 
 if __name__ == "__main__":

@@ -18,16 +18,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from huggingface_hub import HfApi, get_token
-from huggingface_hub.utils import (
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-    validate_repo_id,
-)
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from ganhub.errors import UserError, first_line
 from ganhub.explain import HUB_ERRORS, NO_TOKEN, bounded, explain, is_passing
+from ganhub.layout import RECIPE_FILE
 from ganhub.push import push
+from ganhub.push_job import already_public, check_id
 from training.clock import Clock
 from training.export import portable
 from training.recipe import Recipe
@@ -36,7 +33,6 @@ from training.runlog import LOG_FILE
 log = logging.getLogger(__name__)
 
 HUB_FOLDER = "training"
-RECIPE_FILE = "recipe.json"
 ASIDE = ".upload"
 ANSWER = 10.0  # seconds for each answer of the first check
 PATIENCE = 600.0  # seconds that the end of a run waits for its last upload
@@ -82,9 +78,7 @@ class Backup:
             raise UserError(f"{self.repo}: {NO_TOKEN}")
         api = HfApi(token=self.token)
         try:
-            validate_repo_id(self.repo)
-            if "/" not in self.repo:
-                raise UserError(f"{self.repo}: not a Hub id such as user/name; say whose it is")
+            check_id(self.repo)
             with bounded(self.repo, ANSWER, ANSWER):
                 self._reach(api)
         except UserError:
@@ -98,9 +92,7 @@ class Backup:
         api.create_repo(self.repo, private=self.private or None, exist_ok=True)
         api.auth_check(self.repo, write=True)
         if self.private and not api.model_info(self.repo).private:
-            raise UserError(
-                f"{self.repo}: is public already; make it private in its settings first, or leave --private"
-            )
+            raise already_public(self.repo)
 
     def start(self, recipe: Recipe, run_dir: Path, clock: Clock) -> Self:
         """Begin with a run; use the result as a context, whose end waits for the last upload."""

@@ -9,7 +9,7 @@ from typing import Any
 class Clock:
     images: int = 0
     steps: int = 0
-    """Generator steps."""
+    """Iterations; the recipe says how many steps of each player one has."""
     windows: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -5,6 +5,7 @@ from typing import Any
 
 from ganhub.errors import UserError
 from ganhub.files import read_object
+from ganhub.layout import METRICS_FILE
 
 
 def read_kid(folder: Path, used: dict[str, Any]) -> dict[str, float]:
@@ -13,7 +14,7 @@ def read_kid(folder: Path, used: dict[str, Any]) -> dict[str, float]:
     Raises:
         UserError: it was not measured, or under another protocol.
     """
-    file = folder / "metrics.json"
+    file = folder / METRICS_FILE
     try:
         metrics = read_object(file)
         theirs, ours = comparable(metrics["protocol"], "conditional_accuracy" in metrics), comparable(used)

@@ -1,32 +1,36 @@
 """Foreign generator weights become a model folder, which loads, draws, is measured and published like any other."""
 
 import dataclasses
-import hashlib
 import shlex
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
-from safetensors import SafetensorError
 
 import ganhub
-from ganhub.card import SAMPLES_FILE, UNSAID, Facts, save_facts, write_card
-from ganhub.errors import UserError, first_line
+from ganhub.card import UNSAID, Facts, save_facts, write_card
+from ganhub.errors import UserError
+from ganhub.files import sha256
+from ganhub.layout import RECIPE_FILE, SAMPLES_FILE
 from ganhub.models.dcgan import Discriminator, Generator
+from training.command_line import words
+from training.folders import appearing, check_free
 from training.recipe import Recipe
+from training.said import Said, with_said
 
 SOURCE = "an unknown one: trained elsewhere; only the networks' fields are known, all others are defaults never used"
-LIMITS = (
-    "Converted weights: activations, paddings and the noise can't be seen in them and are assumed to be the DCGAN "
-    "paper's; samples are drawn with batch norm's running statistics, where many scripts use those of the batch. "
-    "Compare them with the original's."
+SHARED = ("resolution", "channels", "latent_dim", "latent", "latent_scale")  # a network's, and a recipe's by the name
+SEEN = ("key", "discriminator_key", "latent", "latent_scale", "dtype")  # in what is written; files are without folders
+ASSUMED = (
+    "Activations, paddings and the noise can't be seen in weights and are assumed to be the DCGAN paper's; samples are "
+    "drawn with batch norm's running statistics, where many scripts use those of the batch. Compare them with the "
+    "original's."
 )
 
 
 @dataclass(frozen=True)
-class Convert:
+class Convert(Said):
     """Write foreign DCGAN weights (netG.pth of PyTorch's own tutorial, HugGAN's, state dicts, safetensors) as a model
     folder. No code in the file is run."""
 
@@ -52,22 +56,6 @@ class Convert:
     """Replace a model folder that is already there."""
     name: str = ""
     """What the card tells people to load; the folder's name when left out."""
-    summary: str = ""
-    """One sentence for the card."""
-    license: str = ""
-    """Licence of the weights, as the Hub spells it: mit, cc-by-4.0, other, ..."""
-    license_name: str = ""
-    """What to call the licence where that is "other"."""
-    license_link: str = ""
-    """Where the licence can be read where it is "other"."""
-    data_citation: str = ""
-    """Name and citation of the data set."""
-    data_terms: str = ""
-    """Under which terms the data may be used."""
-    limits: str = ""
-    """What the model can't do."""
-    bias: str = ""
-    """Whom or what the data shows too often, too seldom or unfairly."""
 
 
 def run(options: Convert) -> Path:
@@ -79,8 +67,7 @@ def run(options: Convert) -> Path:
     from training.dcgan_layout import discriminator_of, generator_of
     from training.foreign import read_weights
 
-    if options.out.exists() and not (options.force and (options.out / "model_index.json").exists()):
-        raise UserError(f"{options.out}: is already there; give another --out, or --force to replace a model folder")
+    check_free(options.out, options.force)
     weights = read_weights(options.file, options.key)
     generator = generator_of(str(options.file), weights, options.latent, options.latent_scale)
     discriminator = None
@@ -88,16 +75,8 @@ def run(options: Convert) -> Path:
         weights = read_weights(options.discriminator, options.discriminator_key)
         discriminator = discriminator_of(str(options.discriminator), weights)
         check_pair(generator, discriminator, options)
-    try:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".convert-") as parent:
-            aside = Path(parent, "model")
-            write(generator, discriminator, options, aside)
-            if options.out.exists():
-                options.out.rename(Path(parent, "old"))  # goes with the temporary folder
-            aside.rename(options.out)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{options.out}: can't be written ({first_line(error)}); mend that and try again") from error
+    with appearing(options.out) as aside:
+        write(generator, discriminator, options, aside)
     return options.out
 
 
@@ -116,50 +95,43 @@ def write(generator: Generator, discriminator: Discriminator | None, options: Co
         generator.half()
         _ = discriminator and discriminator.half()
     GANPipeline(generator, discriminator).save_pretrained(out)
-    recipe_of(generator, discriminator).save(out / "recipe.json")
+    recipe_of(generator, discriminator).save(out / RECIPE_FILE)
     sample_sheet(GANPipeline.from_pretrained(out).generator).save(out / SAMPLES_FILE)
     save_facts(facts(generator, options), out)
     write_card(out)
-    for file in out.rglob("*.safetensors"):
-        file.chmod(0o644)  # safetensors makes them private, which a shared folder or a Space can't serve
 
 
 def recipe_of(generator: Generator, discriminator: Discriminator | None) -> Recipe:
     """What is known of how it was made: the networks."""
-    known = {field.name for field in dataclasses.fields(Recipe)}
-    config = {key: value for key, value in generator.config.items() if not key.startswith("_")}
-    shared = {key: value for key, value in config.items() if key in known}
-    judge: dict[str, Any] = dict(discriminator.config) if discriminator else {}
-    fixed = {*known, "num_classes"}
+    ours, theirs = (
+        {key: value for key, value in dict(network.config if network else {}).items() if not key.startswith("_")}
+        for network in (generator, discriminator)
+    )
+    shared = {key: ours[key] for key in SHARED}
     return Recipe(
         name="converted",
         source=SOURCE,
         arch="dcgan",
         **shared,
-        generator={key: value for key, value in config.items() if key not in fixed},
-        discriminator={key: value for key, value in judge.items() if key not in fixed and not key.startswith("_")},
+        generator={key: value for key, value in ours.items() if key not in (*SHARED, "num_classes")},
+        discriminator={key: value for key, value in theirs.items() if key not in (*SHARED, "num_classes")},
     )
 
 
 def facts(generator: Generator, options: Convert) -> Facts:
     side = generator.config["resolution"]
-    with options.file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
     origin = (
-        f"Trained elsewhere, by a recipe that isn't known here, and converted from `{options.file.name}` (sha256 "
-        f"`{digest}`) with ganhub {ganhub.__version__}; the weights are as they were there, and no training curves "
-        "came with them. Converted by:"
+        "Trained elsewhere, by a recipe that isn't known here, and converted from "
+        f"`{options.file.name}` (sha256 `{sha256(options.file)}`) with ganhub {ganhub.__version__}; the weights are as "
+        f"they were there, and no training curves came with them. {ASSUMED} Converted by:"
     )
-    return Facts(
+    known = Facts(
         name=options.name or options.out.resolve().name,
-        summary=options.summary or f"A DCGAN that draws {side}x{side} pixels, converted from {options.file.name}.",
-        license=options.license,
-        license_name=options.license_name,
-        license_link=options.license_link,
-        data=options.data_citation or UNSAID,
-        data_terms=options.data_terms or UNSAID,
-        limits=f"{options.limits} {LIMITS}" if options.limits else UNSAID,
-        bias=options.bias or UNSAID,
+        summary=f"A DCGAN that draws {side}x{side} pixels, converted from {options.file.name}.",
+        license="",
+        data=UNSAID,
+        data_terms=UNSAID,
+        limits=UNSAID,
         command=command(options),
         kimg=0.0,
         minutes=0.0,
@@ -167,14 +139,12 @@ def facts(generator: Generator, options: Convert) -> Facts:
         versions="unknown",
         origin=origin,
     )
+    return with_said(known, options)
 
 
 def command(options: Convert) -> str:
     """What converts the file again; without the paths of this machine and what only the card says."""
-    words = ["python", "-m", "training", "convert", options.file.name, "--out", options.out.resolve().name]
-    if options.discriminator:
-        words += ["--discriminator", options.discriminator.name]
-    for name in ("key", "discriminator_key", "latent", "latent_scale", "dtype"):
-        if getattr(options, name) != getattr(Convert, name):
-            words += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
-    return shlex.join(words)
+    start = ["python", "-m", "training", "convert", options.file.name, "--out", options.out.resolve().name]
+    judge = ["--discriminator", options.discriminator.name] if options.discriminator else []
+    other = [item.name for item in dataclasses.fields(Convert) if item.name not in SEEN]
+    return shlex.join([*start, *judge, *words(options, Convert, leave_out=other)])

@@ -31,7 +31,6 @@ RARE = 0.02
 HELD_BACK = 0.2
 CHUNK = 256
 FLAT = 1e-6  # deviation of a property below which it is rounding that varies
-GREY_TOO = ("brightness", "contrast", "background", "light")  # of the properties of colours
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,10 @@ def run(options: Directions) -> "dict[str, Effect]":
     Raises:
         UserError: the model or an option won't do, nothing fits, or the folder can't be written.
     """
-    from ganhub.card import FACTS_FILE, write_card
+    from ganhub.card import write_card
     from ganhub.card.check import weights_sha256
     from ganhub.directions import Effect, save_directions
+    from ganhub.layout import FACTS_FILE
     from ganhub.pipeline import GANPipeline
     from training.properties import PROPERTIES
 
@@ -96,7 +96,7 @@ def check(options: Directions, pipe: "GANPipeline", names: tuple[str, ...]) -> N
         UserError: names the option and what it may be.
     """
     from ganhub.latents import MAX_SEED
-    from training.properties import COLOURS, PROPERTIES
+    from training.properties import NEED_COLOUR, PROPERTIES
 
     config: Any = pipe.generator.config
     if config.channels == 2:
@@ -104,7 +104,7 @@ def check(options: Directions, pipe: "GANPipeline", names: tuple[str, ...]) -> N
     for name in names:
         if name not in PROPERTIES:
             raise UserError(f"--properties has no {name!r}; known: {', '.join(PROPERTIES)}")
-        if config.channels == 1 and name in COLOURS and name not in GREY_TOO:
+        if config.channels == 1 and name in NEED_COLOUR:
             raise UserError(f"--properties {name}: {options.folder} draws grey pictures")
     least = 10 * max(config.latent_dim, config.num_classes)
     if options.samples < least:

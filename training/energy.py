@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 CORE_WATTS = 10.0  # server processors are rated at 4 to 8 W a core, desktop ones at 8 to 20
 CPU = re.compile(r"\d+ CPU cores \((\d+) used\)")
+SAME = r"(?! (?:Ti|SUPER|Laptop|Mobile|D\b))"  # an RTX 4070 Ti is no RTX 4070
 # part of the device's name -> rated board power in W, by its maker's data sheet; the first that fits counts
 BOARD_WATTS: dict[str, float] = {
     "H200": 700,
@@ -54,5 +55,5 @@ def power(hardware: str, processes: int = 1) -> Power:
     """
     if found := CPU.fullmatch(hardware):
         return Power("CPU core", int(found[1]) * processes, CORE_WATTS, "assumed for a busy core")
-    watts = next((watts for name, watts in BOARD_WATTS.items() if re.search(rf"\b{name}\b", hardware)), 0.0)
+    watts = next((watts for name, watts in BOARD_WATTS.items() if re.search(rf"\b{name}\b{SAME}", hardware)), 0.0)
     return Power("GPU", processes, watts, f"rated board power of {hardware}" if watts else "")

@@ -16,6 +16,7 @@ import tyro
 
 from ganhub.errors import UserError, first_line
 from ganhub.files import read_if_there, write_aside, write_text
+from ganhub.layout import RECIPE_FILE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -123,13 +124,13 @@ def as_trained(folder: Path) -> "Recipe":
     Raises:
         UserError: it is missing, or damaged.
     """
-    from ganhub.card import FACTS_FILE
+    from ganhub.layout import FACTS_FILE
     from training.checks import is_number, malformed
     from training.recipe import Recipe
 
-    recipe = Recipe.load(folder / "recipe.json")
+    recipe = Recipe.load(folder / RECIPE_FILE)
     if problem := next(malformed(recipe), ""):
-        raise UserError(f"{folder / 'recipe.json'}: {problem}")
+        raise UserError(f"{folder / RECIPE_FILE}: {problem}")
     reached = read_if_there(folder / FACTS_FILE).get("kimg", recipe.kimg)
     if not is_number(reached):
         raise UserError(f"{folder / FACTS_FILE}: kimg must be a number, got {reached!r}")
@@ -138,7 +139,7 @@ def as_trained(folder: Path) -> "Recipe":
 
 def trained_digest(folder: Path) -> str:
     """Digest of the pictures that the model was trained on, "" where its card doesn't have it."""
-    from ganhub.card import FACTS_FILE
+    from ganhub.layout import FACTS_FILE
 
     return read_if_there(folder / FACTS_FILE).get("data_digest", "")
 
@@ -167,13 +168,31 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     split = options.split or ("test" if "test" in names else recipe.split)
     everything = load_images(recipe)
     same = source == options.data and split == recipe.split
-    real = everything if same else load_images(dataclasses.replace(recipe, data=source), split)
+    real = everything if same else load_images(reading(recipe, source, split, bool(options.reference)), split)
     learnt = torch.cat([numbers for _, numbers in choose(recipe, everything)]).unique()
     train = everything if len(learnt) == len(everything) else everything.pick(learnt)
     for pictures, what in ((real, f"{source}, split {split}"), (train, f"{options.data}, what the recipe learns from")):
         if len(pictures) < MIN_IMAGES:
             raise UserError(f"{what}: {len(pictures)} pictures, too few to compare with; need {MIN_IMAGES}")
     return train, real, split
+
+
+def reading(recipe: "Recipe", source: str, split: str, others: bool) -> "Recipe":
+    """How the reference is read: as the training pictures; of other ones the columns are found, and classes needn't be.
+
+    Args:
+        recipe: of the model.
+        source: the reference.
+        split: of that.
+        others: is it another data set than the one that the model learnt from?
+    """
+    from training.sources import open_source
+
+    if not others:
+        return dataclasses.replace(recipe, data=source)
+    found = dataclasses.replace(recipe, data=source, image_column="", label_column="")
+    plain = dataclasses.replace(found, classes=(), conditional=False)
+    return plain if open_source(plain, split).labels is None else found
 
 
 def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: Evaluate) -> "Pictures":
@@ -259,7 +278,8 @@ def protocol(options: Evaluate, pictures: "Pictures", lens: "Lens | None", split
 
 def save(metrics: dict[str, Any], folder: Path, strip: "Image | None" = None) -> None:
     """metrics.json, the memorisation strip, whose older one goes, and the card where the folder has facts for one."""
-    from ganhub.card import FACTS_FILE, METRICS_FILE, STRIP_FILE, write_card
+    from ganhub.card import write_card
+    from ganhub.layout import FACTS_FILE, METRICS_FILE, STRIP_FILE
 
     try:
         write_text(folder / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")

@@ -3,45 +3,26 @@
 import dataclasses
 import json
 import shlex
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from safetensors import SafetensorError
 
-from ganhub.card import CURVES_FILE, LOG_FILE, SAMPLES_FILE, UNSAID, Facts, save_facts, write_card
-from ganhub.errors import UserError, first_line
+from ganhub.card import UNSAID, Facts, save_facts, write_card
 from ganhub.hub import HUB_ID
+from ganhub.layout import CURVES_FILE, LOG_FILE, RECIPE_FILE, SAMPLES_FILE
 from training.about import About, of_preset
+from training.command_line import words
 from training.energy import power
 from training.extras import Extras, add_extras
+from training.folders import appearing, check_free
 from training.presets import PRESETS
-from training.recipe import Recipe, name_value
+from training.recipe import Recipe
+from training.said import Said, with_said
 from training.sources import data_name
 
-
-@dataclass(frozen=True, kw_only=True)
-class Said:
-    """What only a person can say for a card; left out, the texts of a named preset on its own data stand."""
-
-    summary: str = ""
-    """One sentence for the card."""
-    license: str = ""
-    """Licence of the weights, as the Hub spells it: mit, cc-by-4.0, other, ..."""
-    license_name: str = ""
-    """What to call the licence where that is "other"."""
-    license_link: str = ""
-    """Where the licence can be read where it is "other"."""
-    data_citation: str = ""
-    """Name and citation of the data set."""
-    data_terms: str = ""
-    """Under which terms the data may be used."""
-    limits: str = ""
-    """What the model can't do."""
-    bias: str = ""
-    """Whom or what the data shows too often, too seldom or unfairly."""
+TOLD = ("classes", "conditional", "channels", "arch")  # fields that the texts about a preset speak of
 
 
 @dataclass(frozen=True)
@@ -71,23 +52,14 @@ def run(options: Export) -> Path:
         UserError: no such run or checkpoint, or the folder is taken or can't be written.
     """
     from training import checkpoint
+    from training.snapshots import check_history
 
-    if options.history < 0:
-        raise UserError(f"--history must be 0 or more, got {options.history}")
-    recipe = Recipe.load(options.run / "recipe.json")
+    check_history(options.history)
+    recipe = Recipe.load(options.run / RECIPE_FILE)
     folder = checkpoint.find(options.run, options.checkpoint)
-    if options.out.exists() and not (options.force and (options.out / "model_index.json").exists()):
-        raise UserError(f"{options.out}: is already there; give another --out, or --force to replace a model folder")
-    try:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=options.out.parent) as parent:
-            aside = Path(parent, "model")
-            write_model(recipe, folder, options, aside)
-            if options.out.exists():
-                options.out.rename(Path(parent, "old"))  # goes with the temporary folder
-            aside.rename(options.out)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{options.out}: can't be written ({first_line(error)}); mend that and export again") from error
+    check_free(options.out, options.force)
+    with appearing(options.out) as aside:
+        write_model(recipe, folder, options, aside)
     return options.out
 
 
@@ -107,7 +79,7 @@ def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> Non
     if options.dtype == "fp16":
         generator, discriminator = generator.half(), discriminator.half()
     GANPipeline(generator, discriminator, names).save_pretrained(out)
-    portable(recipe).save(out / "recipe.json")
+    portable(recipe).save(out / RECIPE_FILE)
     log = [line for line in read_log(options.run / RUN_LOG) if line["kimg"] <= kimg]
     (out / LOG_FILE).write_text("".join(json.dumps(line) + "\n" for line in log))
     sample_sheet(GANPipeline.from_pretrained(out).generator, data=recipe.data).save(out / SAMPLES_FILE)
@@ -117,8 +89,6 @@ def write_model(recipe: Recipe, folder: Path, options: Export, out: Path) -> Non
     processes = len(list(folder.glob("rng-*.safetensors")))
     save_facts(facts(recipe, options, record, log, processes), out)
     write_card(out)
-    for file in out.rglob("*.safetensors"):
-        file.chmod(0o644)  # safetensors makes them private, which a shared folder or a Space can't serve
 
 
 def portable(recipe: Recipe) -> Recipe:
@@ -130,23 +100,20 @@ def facts(
     recipe: Recipe, options: Export, record: dict[str, Any], log: list[dict[str, float]], processes: int = 1
 ) -> Facts:
     data, hardware = data_name(recipe.data), record["environment"]["device"]
-    about = About(f"A small GAN trained on {data}.", f"{data}.", UNSAID, UNSAID, license="")
-    known = of_preset(recipe)
-    if known and data in known.data_names and recipe.classes == PRESETS[recipe.name].classes:
-        about = known
-    return Facts(
+    about = about_run(recipe, data)
+    known = Facts(
         name=options.name or options.out.resolve().name,
-        summary=options.summary or about.summary,
-        license=options.license or about.license,
-        license_name=options.license_name or ("" if options.license else about.license_name),
-        license_link=options.license_link or ("" if options.license else about.license_link),
-        data=options.data_citation or about.data,
-        data_terms=options.data_terms or about.data_terms,
+        summary=about.summary,
+        license=about.license,
+        license_name=about.license_name,
+        license_link=about.license_link,
+        data=about.data,
+        data_terms=about.data_terms,
         data_id=about.data_id or (data if data == recipe.data and HUB_ID.fullmatch(data) else ""),
         data_digest=record["data_digest"],
-        limits=options.limits or about.limits,
-        bias=options.bias or about.bias,
-        show_data=about.show_data and not options.data_terms,
+        limits=about.limits,
+        bias=about.bias,
+        show_data=about.show_data,
         measured=about.measured,
         command=command(recipe),
         kimg=record["clock"]["images"] / 1000,
@@ -155,26 +122,33 @@ def facts(
         versions=record["environment"]["versions"],
         **dataclasses.asdict(power(hardware, processes)),
     )
+    return with_said(known, options)
+
+
+def about_run(recipe: Recipe, data: str) -> About:
+    """What is known of the preset and its data, where the run has both; only of the data where it draws other things.
+
+    Args:
+        recipe: of the run.
+        data: the name of what it learnt from.
+    """
+    anything = About(f"A small GAN trained on {data}.", f"{data}.", UNSAID, UNSAID, license="")
+    known = of_preset(recipe)
+    if not known or data not in known.data_names:
+        return anything
+    changed = {name for name in TOLD if getattr(recipe, name) != getattr(PRESETS[recipe.name], name)}
+    if not changed:
+        return known
+    if "classes" in changed:
+        return anything
+    return dataclasses.replace(known, summary=anything.summary, limits=anything.limits, measured="")
 
 
 def command(recipe: Recipe) -> str:
     """What to type to train this recipe again: the preset and what differs from it."""
     recipe, preset = portable(recipe), PRESETS.get(recipe.name, Recipe())
-    words = [f"python -m training train {recipe.name} --data {shlex.quote(recipe.data)} --run-dir runs/{recipe.name}"]
-    for item in dataclasses.fields(recipe):
-        value = getattr(recipe, item.name)
-        if item.name not in ("name", "source", "data") and value != getattr(preset, item.name):
-            words.append(option(item.name.replace("_", "-"), value))
-    return " ".join(words)
-
-
-def option(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no-{name}"
-    if isinstance(value, dict):
-        value = name_value(value)
-    values = value if isinstance(value, list | tuple) else [value]
-    return " ".join([f"--{name}", *(shlex.quote(str(item)) for item in values)])
+    start = f"python -m training train {recipe.name} --data {shlex.quote(recipe.data)} --run-dir runs/{recipe.name}"
+    return " ".join([start, *map(shlex.quote, words(recipe, preset, leave_out=("name", "source", "data")))])
 
 
 def minutes(log: list[dict[str, float]]) -> float:

@@ -1,11 +1,11 @@
 """The card of an extractor: README.md of the folder that `python -m training extractor` writes."""
 
-import dataclasses
 import shlex
 from pathlib import Path
 from typing import Any
 
 from ganhub.hub import ZOO
+from training.command_line import words
 from training.extractors import Extractor
 from training.featurenet import FeatureNet
 
@@ -14,15 +14,8 @@ ELSEWHERE = ("data", "out", "license", "terms", "device")  # of the options, wha
 
 def command(options: Extractor, data: str) -> str:
     """The command that trains it again."""
-    words = ["python", "-m", "training", "extractor", "--data", data, "--out", "FOLDER"]
-    for item in dataclasses.fields(Extractor):
-        value = getattr(options, item.name)
-        if item.name in ELSEWHERE or value == item.default:
-            continue
-        words.append("--" + item.name.replace("_", "-"))
-        if value is not True:
-            words += [str(each) for each in value] if isinstance(value, tuple) else [f"{value}"]
-    return shlex.join(words)
+    start = ["python", "-m", "training", "extractor", "--data", data, "--out", "FOLDER"]
+    return shlex.join([*start, *words(options, Extractor, leave_out=ELSEWHERE)])
 
 
 def usage(options: Extractor, folder: Path) -> str:

@@ -8,12 +8,12 @@ the projection head is thrown away. Ours is small: no blur, batches of a few hun
 
 import dataclasses
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganhub.errors import UserError, first_line
+from training.folders import appearing
 from training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -142,39 +142,23 @@ def check_out(out: Path) -> None:
 
 
 def save(options: Extractor, network: "FeatureNet", metrics: dict[str, Any]) -> None:
-    """Write the folder aside and rename it, so that it is there whole or not at all."""
-    from safetensors import SafetensorError
-
     from training.extractor_card import card
 
-    try:
-        with tempfile.TemporaryDirectory(dir=options.out.parent) as parent:
-            aside = Path(parent, "extractor")
-            network.save_pretrained(aside)
-            (aside / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-            (aside / "README.md").write_text(card(options, network, metrics), encoding="utf-8")
-            aside.rename(options.out)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{options.out}: can't be written ({first_line(error)}); mend that and train again") from error
+    with appearing(options.out) as aside:
+        network.save_pretrained(aside)
+        (aside / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        (aside / "README.md").write_text(card(options, network, metrics), encoding="utf-8")
 
 
 def read(options: Extractor) -> "tuple[ImageData, ImageData, str]":
     """Training images, images to report on, and what the latter are called."""
     from training.data import load_images
-    from training.references import hold_back, split_names
+    from training.references import learn_and_ask
 
-    recipe = options.recipe()
-    data = usable(load_images(recipe), options)
-    usual = "test" if options.split != "test" and "test" in split_names(options.data) else ""
-    test_split = options.test_split or usual
-    if test_split == options.split:
-        raise UserError(f"--test-split {test_split}: is the split to learn from; leave it out to hold back a tenth")
-    if test_split:
-        test = usable(load_images(recipe, test_split), options)
-        name = test_split
-    else:
-        data, test = hold_back(data, options.seed)
-        name = f"a seeded tenth of {options.split}, held back"
+    def load(name: str, split: str) -> "ImageData":
+        return usable(load_images(options.recipe(), split), options)
+
+    data, test, name = learn_and_ask(load, options.data, options.split, "", options.test_split, options.seed)
     if len(data) < options.batch_size:
         raise UserError(
             f"{options.data}: {len(data)} images to learn from, fewer than --batch-size {options.batch_size}; give a "

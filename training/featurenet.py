@@ -3,7 +3,6 @@
 Residual blocks after He et al. 2015 (arXiv:1512.03385), far smaller: three blocks behind a stem that halves the image.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -121,8 +120,8 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
 
 def fit(
     network: nn.Module, loss: Callable[[Tensor, Tensor | None], Tensor], batches: Batches, steps: int, lr: float
-) -> float:
-    """AdamW with decay 0.05 under a one-cycle learning rate (arXiv:1708.07120); the mean loss of the last 100 steps.
+) -> None:
+    """AdamW with decay 0.05 under a one-cycle learning rate (arXiv:1708.07120).
 
     Args:
         network: all that is trained; left in eval mode.
@@ -131,18 +130,15 @@ def fit(
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, max(steps + 1, 10), pct_start=0.2)
-    recent: deque[Tensor] = deque(maxlen=100)
     for step in (bar := tqdm(range(steps), "training", unit=" steps", leave=False, mininterval=1)):
         value = loss(*batches.at(step * batches.batch_size))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
         schedule.step()
-        recent.append(value.detach())
         if step % 50 == 0:
             bar.set_postfix(loss=f"{value.item():.3f}", refresh=False)
     network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return torch.stack(list(recent)).mean().item()
 
 
 @torch.inference_mode()

@@ -1,6 +1,5 @@
 """What the metrics look through: an extractor by name, folder or Inception file, loaded and identified."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ganhub.errors import UserError
+from ganhub.files import sha256
 from ganhub.hub import ZOO
 from ganhub.models.base import WEIGHTS_FILE
 from training.featurenet import FeatureNet, batched
@@ -60,15 +60,11 @@ def open_lens(name: str, channels: int, class_names: Sequence[str], device: str 
     if name.startswith(INCEPTION):
         file = Path(name.removeprefix(INCEPTION)).expanduser()
         network = load_inception(file).to(device)
-        return Lens(f"Inception-v3 of FID ({file.name})", _sha256(file), network)
+        return Lens(f"Inception-v3 of FID ({file.name})", sha256(file), network)
     folder = ZOO / name if (ZOO / name / WEIGHTS_FILE).is_file() else Path(name).expanduser()
     if not folder.is_dir():
         raise UserError(f"--extractor {name}: no such folder; {TRAIN_ONE}, or say inception:FILE or none")
     net = FeatureNet.from_pretrained(folder).to(device)
     if net.config.channels != channels:
         raise UserError(f"--extractor {name}: reads {net.config.channels}-channel pictures, the model draws {channels}")
-    return Lens(folder.resolve().name, _sha256(folder / WEIGHTS_FILE), net, net.class_names)
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return Lens(folder.resolve().name, sha256(folder / WEIGHTS_FILE), net, net.class_names)

@@ -20,7 +20,7 @@ from training.metrics import (
     neighbours,
     precision_recall,
 )
-from training.probes import sliced_wasserstein, two_sample_accuracy
+from training.pixel_measures import sliced_wasserstein, two_sample_accuracy
 
 MAX_SHARED = 0.01  # of the real pictures may be known from training, and they still count as held back
 MIN_FID = 2048  # below this a covariance of 2,048 features is singular, and the bias larger than what is measured

@@ -103,13 +103,18 @@ def _radii(features: Tensor, k: int) -> Tensor:
 def _balls_around(points: Tensor, centres: Tensor, radii: Tensor) -> Tensor:
     """In how many balls each point lies, (N,) int64."""
     centres = centres.double()
-    parts = [(_distances(part, centres) <= radii).sum(1) for part in points.double().split(CHUNK)]
+    squares = _squares(centres)
+    parts = [(_distances(part, centres, squares) <= radii).sum(1) for part in points.double().split(CHUNK)]
     return torch.cat(parts)
 
 
-def _distances(a: Tensor, b: Tensor) -> Tensor:
-    squared = a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * (a @ b.T)
-    return squared.clamp_(min=0).sqrt_()
+def _squares(x: Tensor) -> Tensor:
+    """The squared length of every row, without a copy of all of it."""
+    return torch.einsum("nf,nf->n", x, x)
+
+
+def _distances(a: Tensor, b: Tensor, squares_of_b: Tensor) -> Tensor:
+    return (_squares(a)[:, None] + squares_of_b - 2 * (a @ b.T)).clamp_(min=0).sqrt_()
 
 
 def nearest_distances(points: Tensor, among: Tensor, k: int = 1, other: bool = False) -> Tensor:
@@ -123,10 +128,10 @@ def nearest_distances(points: Tensor, among: Tensor, k: int = 1, other: bool = F
 
 def neighbours(points: Tensor, among: Tensor, k: int = 1, other: bool = False) -> tuple[Tensor, Tensor]:
     """As `nearest_distances`, and which rows they are: (N, k) each."""
-    parts, rows_found = [], []
+    parts, rows_found, squares = [], [], _squares(among)
     for start in range(0, len(points), CHUNK):
         part = points[start : start + CHUNK]
-        distances = _distances(part, among)
+        distances = _distances(part, among, squares)
         if other:
             rows = torch.arange(len(part), device=points.device)
             distances[rows, rows + start] = torch.inf

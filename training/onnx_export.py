@@ -21,8 +21,8 @@ import tyro
 from ganhub import __version__
 from ganhub.errors import UserError, first_line
 from ganhub.files import write_aside
+from ganhub.layout import ONNX_FILE
 
-ONNX_FILE = "generator.onnx"
 OPSET = 18  # ONNX 1.13; onnxruntime and onnxruntime-web have it since 2023
 SEEDS = range(16)
 MAX_DIFFERENCE = 1e-4  # of pixels in [-1, 1]; one level of 255 is 80 times as much

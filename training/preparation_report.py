@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.command_line import words
 from training.sources import data_name
 
 if TYPE_CHECKING:
@@ -113,10 +114,5 @@ class Report:
 
 def command(options: "Prepare") -> str:
     """What to type for these options."""
-    words = ["python", "-m", "training", "prepare", options.source]
-    for item in dataclasses.fields(options):
-        value = getattr(options, item.name)
-        if item.name != "source" and value != item.default:
-            values = value if isinstance(value, tuple) else [] if value is True else [value]
-            words += [f"--{item.name.replace('_', '-')}", *map(str, values)]
-    return shlex.join(words)
+    start = ["python", "-m", "training", "prepare", options.source]
+    return shlex.join([*start, *words(options, type(options), leave_out=("source",))])

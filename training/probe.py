@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 SEEN = 2048  # pictures from which a feature's mean and deviation are taken
 MIN_IMAGES = 20
-HELD_BACK = "a seeded tenth of {}, held back"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def read(options: Probe, trained: "Trained") -> "tuple[ImageData, ImageData, str
     """Pictures to learn from, pictures to be asked about, both in random order, and what the latter are called."""
     from training.data import load_images
     from training.recipe import Recipe
-    from training.references import hold_back, split_names
+    from training.references import learn_and_ask
 
     network: Any = trained.discriminator
     known = trained.recipe or Recipe()
@@ -114,24 +113,12 @@ def read(options: Probe, trained: "Trained") -> "tuple[ImageData, ImageData, str
         recipe = Recipe(name="probe", data=data, split=split, **sizes, **prepared, **asked)
         return labelled(load_images(recipe), data, options.seed)
 
-    source = options.test_data or options.data
-    usual = "test" if "test" in split_names(source) else options.split
-    test_split = options.test_split or usual
-    train, name = load(options.data, options.split), test_split
-    if source != options.data or test_split != options.split:
-        test = load(source, test_split)
-        if test.digest == train.digest:
-            raise UserError(
-                f"{source}, split {test_split}: holds the very pictures to learn from; leave --test-data and "
-                f"--test-split out to hold back a tenth"
-            )
-    elif options.test_split:
-        raise UserError(f"--test-split {test_split}: is the split to learn from; leave it out to hold back a tenth")
-    else:
-        train, test = hold_back(train, options.seed)
-        name = HELD_BACK.format(options.split)
+    train, test, name = learn_and_ask(
+        load, options.data, options.split, options.test_data, options.test_split, options.seed
+    )
     if train.class_names != test.class_names:
-        raise UserError(f"{source}: has the classes {', '.join(test.class_names)}, not those of {options.data}")
+        other = f"{options.test_data or options.data}: has the classes {', '.join(test.class_names)}"
+        raise UserError(f"{other}, not those of {options.data}")
     if len(train) < MIN_IMAGES:
         raise UserError(f"{options.data}: {len(train)} pictures, too few to learn from; need {MIN_IMAGES}")
     return train, test, name
@@ -190,6 +177,7 @@ def score(
 
 def seen(recipe: "Recipe | None", options: Probe, test_name: str) -> bool | None:
     """Whether the pictures asked about are from the split that the discriminator learnt from; None if nobody knows."""
+    from training.references import HELD_BACK
     from training.sources import data_name, existing
 
     if recipe is None or not recipe.data:

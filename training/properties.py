@@ -77,4 +77,5 @@ COLOURS: dict[str, tuple[str, Property]] = {
     "background": ("how bright its outer eighth is", frame),
     "light": ("left half brighter than the right", side_light),
 }
+NEED_COLOUR = ("warmth", "green")  # mean nothing where all pictures are grey
 PROPERTIES: dict[str, tuple[str, Property]] = {**STROKES, **COLOURS}

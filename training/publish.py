@@ -9,22 +9,31 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from ganhub.card import FACTS_FILE, read_facts, save_facts, write_card
+from ganhub.card import read_facts, save_facts, write_card
 from ganhub.differences import Pushed
 from ganhub.errors import UserError, first_line
 from ganhub.files import read_object
-from ganhub.hub import INDEX_FILE
-from ganhub.layout import local_sheets
+from ganhub.layout import (
+    FACTS_FILE,
+    GENERATOR,
+    INDEX_FILE,
+    RECIPE_FILE,
+    STRIP_FILE,
+    evenly,
+    local_sheets,
+    local_snapshots,
+    snapshot_folder,
+)
 from training import export
 from training.extras import Extras, add_extras
+from training.said import Said, with_said
 
-SNAPSHOTS = "snapshots"
 MAX_SNAPSHOTS = 12
 MAX_SNAPSHOT_BYTES = 16_000_000  # of all of them; more is no side dish
 
 
 @dataclass(frozen=True)
-class Publish(Extras, export.Said):
+class Publish(Extras, Said):
     """Publish a run or a model folder on the Hub, in one commit; refused while its card is unfilled or unmeasured."""
 
     source: Annotated[Path, tyro.conf.Positional]
@@ -59,6 +68,9 @@ def run(options: Publish, show: Callable[[Pushed], None] | None = None) -> Pushe
     Raises:
         UserError: there is no such run or model, its card is unfilled, or the Hub refuses; see `ganhub.publish`.
     """
+    from training.snapshots import check_history
+
+    check_history(options.history)
     is_model = (options.source / INDEX_FILE).is_file()
     if is_model and (options.snapshots or options.history):
         name = "--snapshots" if options.snapshots else "--history"
@@ -87,7 +99,7 @@ def send(options: Publish, folder: Path, show: Callable[[Pushed], None] | None) 
         if options.history:
             replace_history(options, copy)
         if options.snapshots:
-            add_snapshots(options.source / SNAPSHOTS, copy)
+            add_snapshots(options.source, copy)
         add_extras(copy, options, options.repo)
 
     where: dict[str, Any] = {"private": options.private or None, "tag": options.tag, "create_pr": options.create_pr}
@@ -113,12 +125,12 @@ def exported(options: Publish, folder: Path) -> Path:
     from training import checkpoint
 
     run_dir = options.source
-    if not (run_dir / "recipe.json").is_file():
+    if not (run_dir / RECIPE_FILE).is_file():
         raise UserError(f"{run_dir}: neither a run nor a model folder; no recipe.json or {INDEX_FILE} here")
     newest = checkpoint.find(run_dir)
     if not folder.exists():
         dtype: Literal["fp16", "fp32"] = "fp32" if options.variant else "fp16"
-        said = {item.name: getattr(options, item.name) for item in dataclasses.fields(export.Said)}
+        said = {item.name: getattr(options, item.name) for item in dataclasses.fields(Said)}
         return export.run(export.Export(run_dir, folder, dtype=dtype, name=options.repo, **said))
     kimg = checkpoint.read_record(newest)["clock"]["images"] / 1000
     held = read_object(folder / FACTS_FILE).get("kimg") if (folder / FACTS_FILE).is_file() else None
@@ -132,24 +144,24 @@ def exported(options: Publish, folder: Path) -> Path:
     return folder
 
 
-def state_facts(options: export.Said, folder: Path) -> None:
+def state_facts(options: Said, folder: Path) -> None:
     """Write what was said on the command line into the card of a model folder.
 
     Raises:
         UserError: the folder has no card.json, or a damaged one.
     """
-    names = {"data_citation": "data"}
-    said = {item.name: getattr(options, item.name) for item in dataclasses.fields(export.Said)}
-    given = {names.get(name, name): value for name, value in said.items() if value}
-    if not given:
+    if all(not getattr(options, item.name) for item in dataclasses.fields(Said)):
         return
     try:
-        facts = read_facts(folder)
+        known = read_facts(folder)
     except FileNotFoundError as error:
         raise UserError(f"{folder}: no {FACTS_FILE}, so no card; export the run again") from error
-    if given.items() <= dataclasses.asdict(facts).items():
+    facts = with_said(known, options)
+    if facts == known:
         return
-    save_facts(dataclasses.replace(facts, **given), folder)
+    if known.show_data and not facts.show_data:
+        (folder / STRIP_FILE).unlink(missing_ok=True)
+    save_facts(facts, folder)
     write_card(folder)
 
 
@@ -162,8 +174,8 @@ def replace_history(options: Publish, folder: Path) -> None:
     keep_history(options.source, folder, options.history, round(1000 * read_facts(folder).kimg))
 
 
-def add_snapshots(history: Path, folder: Path) -> None:
-    """Generators of a run's snapshots/NNNNNNNNN, half precision, evenly chosen, to `folder`/snapshots.
+def add_snapshots(run_dir: Path, folder: Path) -> None:
+    """Generators of a run's snapshots/NNNNNNNNN, half precision, evenly chosen, to the same places in `folder`.
 
     Raises:
         UserError: there are none, one is damaged, or one alone is too large.
@@ -171,17 +183,16 @@ def add_snapshots(history: Path, folder: Path) -> None:
     from ganhub.pipeline import GANPipeline
 
     trained = round(1000 * read_facts(folder).kimg)
-    found = sorted(path for path in history.glob("*") if path.name.isdecimal() and int(path.name) <= trained)
+    found = [snapshot_folder(images) for images in local_snapshots(run_dir) if images <= trained]
     if not found:
-        raise UserError(f"{history}: no snapshots here; train with --snapshot-kimg, or leave out --snapshots")
-    size = max(file.stat().st_size for path in found for file in path.glob("generator/*.safetensors"))
-    if not (most := min(len(found), MAX_SNAPSHOTS, MAX_SNAPSHOT_BYTES // size)):
-        raise UserError(f"{found[0]}: {size:,} bytes; --snapshots publishes at most {MAX_SNAPSHOT_BYTES:,}")
-    for i in range(most):
-        source = found[round((i + 1) * len(found) / most) - 1]  # the newest is the last of them
-        pipe = GANPipeline.from_pretrained(source)
+        raise UserError(f"{run_dir}: no snapshots here; train with --snapshot-kimg, or leave out --snapshots")
+    size = max(file.stat().st_size for name in found for file in (run_dir / name).glob(f"{GENERATOR}/*.safetensors"))
+    if not (most := min(MAX_SNAPSHOTS, MAX_SNAPSHOT_BYTES // size)):
+        raise UserError(f"{run_dir / found[0]}: {size:,} bytes; --snapshots publishes at most {MAX_SNAPSHOT_BYTES:,}")
+    for name in evenly(found, most):
+        pipe = GANPipeline.from_pretrained(run_dir / name)
         pipe.generator.half()
         try:
-            pipe.save_pretrained(folder / SNAPSHOTS / source.name)
+            pipe.save_pretrained(folder / name)
         except OSError as error:
             raise UserError(f"{folder}: can't be written ({first_line(error)}); free the disk") from error

@@ -5,7 +5,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+
+import tyro
 
 from ganhub.errors import UserError
 from ganhub.files import read_object, write_text
@@ -13,19 +15,19 @@ from ganhub.files import read_object, write_text
 if TYPE_CHECKING:
     from ganhub.models.base import Discriminator, Generator
 
-# What may differ between a run and its resumption: where it ends and what is written on the way, never what is learnt.
-# `data` is here because a folder may move; its content is compared instead.
 MAX_SEED = 2**31  # leaves room for a seed of its own for each process
-RESUMABLE = frozenset({"data", "kimg", "log_kimg", "sample_kimg", "save_kimg", "keep_checkpoints", "snapshot_kimg"})
+# What may differ between a run and its resumption: where it ends and what is written on the way, never what is learnt.
+# `data` is here because a folder may move, its content is compared instead; `source` because it is prose.
+RESUMABLE = {"source", "data", "kimg", "log_kimg", "sample_kimg", "save_kimg", "keep_checkpoints", "snapshot_kimg"}
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One training run. Durations are in kimg: thousand real images shown to the discriminator."""
 
-    name: str = "custom"
+    name: Annotated[str, tyro.conf.Fixed, tyro.conf.Suppress] = "custom"  # the preset says it, not the command line
     """The preset this comes from."""
-    source: str = ""
+    source: Annotated[str, tyro.conf.Fixed, tyro.conf.Suppress] = ""
     """The paper or tutorial this reproduces."""
 
     # --- data
@@ -282,12 +284,6 @@ class Recipe:
         """What differs in a way that makes a resumed run another run: ["batch_size: 64 -> 32"]."""
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
         return [f"{k}: {theirs[k]} -> {v}" for k, v in mine.items() if k not in RESUMABLE and v != theirs[k]]
-
-
-def name_value(values: dict[str, Any]) -> list[str]:
-    """A dictionary as the command line takes it: ["r1=0.1", "norm=none"]; values are JSON unless they are text."""
-    texts = (value if isinstance(value, str) else json.dumps(value, separators=(",", ":")) for value in values.values())
-    return [f"{key}={text}" for key, text in zip(values, texts)]
 
 
 class Phase(NamedTuple):

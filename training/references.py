@@ -1,18 +1,50 @@
 """What generated pictures are compared with: which splits there are, what is held back, and how a report names it."""
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 import datasets
 import torch
 
 import ganhub
+from ganhub.errors import UserError
 from training.data import ImageData
 
-HELD_BACK = 0.1
+SHARE = 0.1
+LEAVE_OUT = "leave out what names it to hold back a tenth"
+HELD_BACK = "a seeded tenth of {}, held back"  # what a report calls them, of a split
 
 
-def hold_back(data: ImageData, seed: int, share: float = HELD_BACK) -> tuple[ImageData, ImageData]:
+def learn_and_ask(
+    load: Callable[[str, str], ImageData], data: str, split: str, test_data: str, test_split: str, seed: int
+) -> tuple[ImageData, ImageData, str]:
+    """Pictures to learn from, others to be asked about, and what a report calls the split of the latter.
+
+    Args:
+        load: a data set and a split -> their pictures.
+        data, split: to learn from.
+        test_data: to be asked about; "" for the same.
+        test_split: of that; "" for test where there is one, else a tenth of what there is to learn from.
+        seed: of what is held back.
+
+    Raises:
+        UserError: both would be the same pictures.
+    """
+    source = test_data or data
+    chosen = test_split or ("test" if "test" in split_names(source) else split)
+    train = load(data, split)
+    if (source, chosen) != (data, split):
+        test = load(source, chosen)
+        if test.digest == train.digest:
+            raise UserError(f"{source}, split {chosen}: holds the very pictures to learn from; {LEAVE_OUT}")
+        return train, test, chosen
+    if test_split:
+        raise UserError(f"--test-split {test_split}: is the split to learn from; {LEAVE_OUT}")
+    return *hold_back(train, seed), HELD_BACK.format(split)
+
+
+def hold_back(data: ImageData, seed: int, share: float = SHARE) -> tuple[ImageData, ImageData]:
     """(the rest, a random share of at least one image)."""
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     count = max(1, round(len(data) * share))

@@ -18,7 +18,8 @@ from ganhub.differences import is_same
 from ganhub.errors import UserError, first_line
 from ganhub.explain import HUB_ERRORS, bounded, explain, is_passing
 from ganhub.files import MAX_JSON
-from training.backup import HUB_FOLDER, RECIPE_FILE
+from ganhub.layout import RECIPE_FILE
+from training.backup import HUB_FOLDER
 from training.checkpoint import folders, read_record
 from training.recipe import Recipe
 from training.runlog import LOG_FILE

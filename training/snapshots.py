@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganhub.errors import UserError
 from ganhub.files import write_aside
-from ganhub.layout import evenly
+from ganhub.layout import evenly, snapshot_folder
 from training.checkpoint import TrainState
 from training.growing import grown
 from training.recipe import Recipe
@@ -30,7 +30,7 @@ def save_snapshot(recipe: Recipe, run_dir: Path, state: TrainState, accelerator:
     """
     from ganhub.pipeline import GANPipeline
 
-    final = run_dir / "snapshots" / f"{state.clock.images:09d}"
+    final = run_dir / snapshot_folder(state.clock.images)
     if not accelerator.is_main_process or final.exists() or not grown(recipe, state.clock.kimg):
         return
     names = state.class_names if recipe.conditional else None
@@ -72,6 +72,12 @@ def animate(run_dir: Path, out: Path | None = None) -> Path:
     return out
 
 
+def check_history(count: int) -> None:
+    """Refuse a --history that can't be."""
+    if count < 0:
+        raise UserError(f"--history must be 0 or more, got {count}")
+
+
 def keep_history(run_dir: Path, out: Path, count: int, images: int) -> None:
     """Copy `count` of the run's sample sheets to OUT/snapshots/NNNNNNNNN.png, those up to so many real images."""
     sheets = [
@@ -80,8 +86,9 @@ def keep_history(run_dir: Path, out: Path, count: int, images: int) -> None:
         if sheet.stem.isdecimal() and int(sheet.stem) <= images
     ]
     for sheet in evenly(sheets, count):
-        (out / "snapshots").mkdir(exist_ok=True)
-        shutil.copyfile(sheet, out / "snapshots" / sheet.name)
+        kept = out / f"{snapshot_folder(int(sheet.stem))}.png"
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copyfile(sheet, kept)
 
 
 def open_frame(sheet: Path) -> Image.Image | None:

@@ -8,6 +8,7 @@ from typing import Any
 from ganhub.errors import UserError, first_line
 from ganhub.files import write_text
 from ganhub.latents import MAX_SEED
+from ganhub.layout import RECIPE_FILE
 from ganhub.models.base import Discriminator, Generator
 from training.recipe import Recipe
 
@@ -59,7 +60,7 @@ def open_trained(name: str, discriminator: bool = False) -> Trained:
 
     run = Path(name).expanduser()
     if (run / "checkpoints").is_dir():
-        recipe, folder = Recipe.load(run / "recipe.json"), checkpoint.find(run)
+        recipe, folder = Recipe.load(run / RECIPE_FILE), checkpoint.find(run)
         record = checkpoint.read_record(folder)
         check_grown(recipe, record["clock"]["images"] / 1000, folder)
         networks = checkpoint.load_networks(folder, recipe, len(record["class_names"]))
@@ -68,5 +69,5 @@ def open_trained(name: str, discriminator: bool = False) -> Trained:
     if discriminator and not any(read_index(found).get("discriminator") or ()):
         raise UserError(f"{name}: has no discriminator; take the run's folder, or a model that was exported with one")
     pipe = GANPipeline.from_pretrained(found, discriminator=discriminator)
-    file = found / "recipe.json"
+    file = found / RECIPE_FILE
     return Trained(pipe.generator, pipe.discriminator, Recipe.load(file) if file.exists() else None)

@@ -13,6 +13,7 @@ from accelerate.utils import ProjectConfiguration, set_seed
 from torch import Tensor, nn
 
 from ganhub.errors import UserError
+from ganhub.layout import RECIPE_FILE
 from ganhub.models.base import Generator
 from training import checkpoint
 from training.backup import Backup
@@ -34,7 +35,6 @@ from training.warm_start import warm_start
 
 log = logging.getLogger(__name__)
 
-RECIPE_FILE = "recipe.json"
 EMA_WARMUP = 0.05  # the half-life is at most this part of the run so far, so that early averages forget the start
 
 

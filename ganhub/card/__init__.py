@@ -9,31 +9,11 @@ The same files give the same bytes. `unfilled` lists what a card must still be g
 """
 
 from ganhub.card.check import unfilled
-from ganhub.card.facts import (
-    CARD_FILE,
-    CURVES_FILE,
-    FACTS_FILE,
-    LOG_FILE,
-    METRICS,
-    METRICS_FILE,
-    SAMPLES_FILE,
-    STRIP_FILE,
-    UNSAID,
-    Facts,
-    read_facts,
-    save_facts,
-)
+from ganhub.card.facts import METRICS, UNSAID, Facts, read_facts, save_facts, what_is_drawn
 from ganhub.card.text import rename, render, write_card
 
 __all__ = [
-    "CARD_FILE",
-    "CURVES_FILE",
-    "FACTS_FILE",
-    "LOG_FILE",
     "METRICS",
-    "METRICS_FILE",
-    "SAMPLES_FILE",
-    "STRIP_FILE",
     "UNSAID",
     "Facts",
     "read_facts",
@@ -41,5 +21,6 @@ __all__ = [
     "render",
     "save_facts",
     "unfilled",
+    "what_is_drawn",
     "write_card",
 ]

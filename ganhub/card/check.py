@@ -1,30 +1,31 @@
 """What is still missing in a model folder's card: publishing refuses until nothing is."""
 
-import hashlib
 import shlex
 from pathlib import Path
 from typing import Any
 
-from ganhub.card.facts import (
-    CARD_FILE,
-    CURVES_FILE,
-    FACTS_FILE,
-    LOG_FILE,
-    METRICS_FILE,
-    SAMPLES_FILE,
-    UNSAID,
-    Facts,
-    read_facts,
-)
+from ganhub.card.facts import POINTS, UNSAID, Facts, read_facts
 from ganhub.card.licenses import LICENSES
 from ganhub.directions import weights_of
 from ganhub.errors import UserError
-from ganhub.files import read_object
+from ganhub.files import read_if_there, read_object, sha256
+from ganhub.layout import (
+    CARD_FILE,
+    CONFIG_FILE,
+    CURVES_FILE,
+    FACTS_FILE,
+    GENERATOR,
+    LOG_FILE,
+    METRICS_FILE,
+    RECIPE_FILE,
+    SAMPLES_FILE,
+    weights_file,
+)
 
-WEIGHTS = Path("generator", "diffusion_pytorch_model.safetensors")
+WEIGHTS = Path(GENERATOR, weights_file())
 EXPORTED = {
     CARD_FILE: "the card",
-    "recipe.json": "the recipe",
+    RECIPE_FILE: "the recipe",
     LOG_FILE: "the training log",
     SAMPLES_FILE: "the sample sheet",
     CURVES_FILE: "the training curves",
@@ -56,7 +57,8 @@ def unfilled(folder: Path) -> list[str]:
         for name, what in expected.items()
         if not (folder / name).is_file() or not (folder / name).stat().st_size
     ]
-    return files + missing + _measured(folder) + _directions(folder)
+    measured = [] if _generator(folder).get("channels") == POINTS else _measured(folder)  # measures are of pictures
+    return files + missing + measured + _directions(folder)
 
 
 def _facts(facts: Facts) -> list[str]:
@@ -92,7 +94,7 @@ def _measured(folder: Path) -> list[str]:
     missing = []
     if not metrics.get("memorisation") and not _noted(metrics, NO_COPIES):
         missing.append(f"memorisation ({measure})")
-    if _classes(folder) and not metrics.get(PER_CLASS) and not _noted(metrics, NO_PER_CLASS):
+    if _generator(folder).get("num_classes") and not metrics.get(PER_CLASS) and not _noted(metrics, NO_PER_CLASS):
         missing.append(f"accuracy per class ({measure})")
     return missing
 
@@ -112,11 +114,8 @@ def _noted(metrics: dict[str, Any], start: str) -> bool:
     return any(str(note).startswith(start) for note in metrics.get("notes", []))
 
 
-def _classes(folder: Path) -> bool:
-    try:
-        return bool(read_object(folder / "generator" / "config.json").get("num_classes"))
-    except FileNotFoundError:
-        return False
+def _generator(folder: Path) -> dict[str, Any]:
+    return read_if_there(folder / GENERATOR / CONFIG_FILE)
 
 
 def weights_sha256(folder: Path) -> str:
@@ -126,7 +125,6 @@ def weights_sha256(folder: Path) -> str:
         UserError: the file can't be read.
     """
     try:
-        with (folder / WEIGHTS).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(folder / WEIGHTS)
     except OSError as error:
         raise UserError(f"{folder / WEIGHTS}: can't be read ({error.strerror or error})") from error

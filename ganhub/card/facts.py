@@ -2,21 +2,17 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganhub.errors import UserError
 from ganhub.files import read_object, write_text
+from ganhub.layout import FACTS_FILE
 
-FACTS_FILE = "card.json"
-METRICS_FILE = "metrics.json"
-CARD_FILE = "README.md"
-SAMPLES_FILE = "samples.png"
-CURVES_FILE = "curves.png"
-STRIP_FILE = "memorisation.png"
-LOG_FILE = "training_log.jsonl"
 UNSAID = "not stated by the author."
+POINTS = 2  # channels of a generator that draws points in the plane, and no pictures
 
 
 @dataclass(frozen=True)
@@ -84,6 +80,15 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "two_sample_accuracy": ("Two-sample test", ".1%", "50 % is perfect, 100 % is told apart at sight"),
     "near_duplicates": ("Near-duplicates among samples", ".2%", "lower"),
 }
+
+
+def what_is_drawn(generator: Mapping[str, Any]) -> str:
+    """ "32x32 pixels, grey", by the generator's config."""
+    if generator["channels"] == POINTS:
+        return "points in the plane"
+    return (
+        f"{generator['resolution']}x{generator['resolution']} pixels, {'grey' if generator['channels'] == 1 else 'RGB'}"
+    )
 
 
 def save_facts(facts: Facts, folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ganhub.card.facts import METRICS, STRIP_FILE, Facts
+from ganhub.card.facts import METRICS, Facts
+from ganhub.layout import STRIP_FILE
 
 MAX_COLUMNS = 12  # classes; a table with more of them stands upright
 

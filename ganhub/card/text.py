@@ -5,17 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ganhub.card.facts import (
-    CARD_FILE,
-    CURVES_FILE,
-    METRICS_FILE,
-    SAMPLES_FILE,
-    STRIP_FILE,
-    UNSAID,
-    Facts,
-    read_facts,
-    save_facts,
-)
+from ganhub.card.facts import POINTS, UNSAID, Facts, read_facts, save_facts, what_is_drawn
 from ganhub.card.front import front_matter
 from ganhub.card.measured import cell
 from ganhub.card.measured import section as measured_section
@@ -24,9 +14,22 @@ from ganhub.card.trained import section as trained_section
 from ganhub.directions import read_effects
 from ganhub.errors import UserError, first_line
 from ganhub.files import read_if_there, read_object, write_text
-from ganhub.layout import INDEX_FILE, split_names
+from ganhub.layout import (
+    CARD_FILE,
+    CONFIG_FILE,
+    CURVES_FILE,
+    GENERATOR,
+    INDEX_FILE,
+    METRICS_FILE,
+    ONNX_FILE,
+    RECIPE_FILE,
+    SAMPLES_FILE,
+    STRIP_FILE,
+    local_snapshots,
+    split_names,
+    weights_file,
+)
 
-HALF = "generator/diffusion_pytorch_model.fp16.safetensors"
 MAX_NAMES = 20  # classes up to which the card names them all
 
 
@@ -73,8 +76,8 @@ def render(folder: Path, extras: bool = True) -> str:
         UserError: as `write_card`.
     """
     try:
-        facts, recipe = read_facts(folder), read_object(folder / "recipe.json")
-        generator = read_object(folder / "generator" / "config.json")
+        facts, recipe = read_facts(folder), read_object(folder / RECIPE_FILE)
+        generator = read_object(folder / GENERATOR / CONFIG_FILE)
     except FileNotFoundError as error:
         raise UserError(f"{folder}: no {Path(error.filename).name}, so no card; export the run again") from error
     metrics = read_if_there(folder / METRICS_FILE)
@@ -104,11 +107,19 @@ def _sections(
         trained_section(facts, recipe),
         *_picture(folder, CURVES_FILE, "training curves over thousands of images shown"),
         *history(folder),
-        measured_section(metrics, facts, (folder / STRIP_FILE).exists()),
+        _measured(folder, facts, generator, metrics),
         f"## Limits\n\n{facts.limits}",
         f"## Bias\n\n{facts.bias}",
         _terms(facts),
     ]
+
+
+def _measured(folder: Path, facts: Facts, generator: dict[str, Any], metrics: dict[str, Any]) -> str:
+    if generator["channels"] == POINTS and not metrics:
+        return (
+            "## Metrics\n\nThese compare pictures; `python -m training modes` counts the modes that points have found."
+        )
+    return measured_section(metrics, facts, (folder / STRIP_FILE).exists())
 
 
 def _picture(folder: Path, name: str, about: str) -> list[str]:
@@ -123,13 +134,13 @@ def _usage(folder: Path, facts: Facts, generator: dict[str, Any]) -> str:
     names = _class_names(folder, generator)
     labels = f", labels={_example(names, generator['num_classes'])}" if generator["num_classes"] else ""
     classes = _classes(names, generator["num_classes"])
-    channels = {1: "grey", 2: "points in the plane"}.get(generator["channels"], "RGB")
+    points = ', output_type="np"' if generator["channels"] == POINTS else ""
     parts = [
         "## How to use it",
         f"```python\nfrom ganhub import GANPipeline\n\npipe = {_load(facts.name)}\n"
-        f"images = pipe(num_images=16{labels}, seed=0).images\n```",
+        f"images = pipe(num_images=16{labels}, seed=0{points}).images\n```",
         "That needs Python 3.11 or newer and the package `ganhub`: `pip install` its wheel, or a copy of its source.",
-        f"{generator['resolution']}x{generator['resolution']} pixels, {channels}, {classes}. One seed is one picture, "
+        f"{what_is_drawn(generator)}, {classes}. One seed is one picture, "
         "whatever the batch. The weights are safetensors; loading with ganhub runs no code from the repository.",
     ]
     return "\n\n".join(parts)
@@ -158,13 +169,13 @@ def _classes(names: list[str], count: int) -> str:
 def _extras(folder: Path, name: str) -> list[str]:
     """What else the repository offers, for the files that are there."""
     plain = f"`DiffusionPipeline.from_pretrained({json.dumps(name, ensure_ascii=False)}, trust_remote_code=True)`"
-    snapshots = sorted(int(path.name) for path in (folder / "snapshots").glob("*") if path.name.isdecimal())
+    snapshots = local_snapshots(folder)
     offers = {
-        HALF: '`variant="fp16"` loads the same weights in half precision.',
+        f"{GENERATOR}/{weights_file('fp16')}": '`variant="fp16"` loads the same weights in half precision.',
         "pipeline.py": f"Without ganhub, plain diffusers draws the same pictures: {plain}; that runs the code in the "
         "`.py` files here.",
         "handler.py": "`handler.py` serves the model as a hosted inference endpoint.",
-        "generator.onnx": "`generator.onnx` is the generator for other runtimes, a browser's for example.",
+        ONNX_FILE: "`generator.onnx` is the generator for other runtimes, a browser's for example.",
     }
     found = [text for file, text in offers.items() if (folder / file).is_file()]
     if snapshots:

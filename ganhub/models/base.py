@@ -4,7 +4,7 @@ Shapes and ranges, everywhere in this project:
 
     z        (B, latent_dim)  float, standard normal
     labels   (B,)             int64 class ids, or None when the model is unconditional
-    images   (B, C, R, R)     float in [-1, 1]; C is 1 or 3
+    images   (B, C, R, R)     float in [-1, 1]; C is 1 or 3, or 2 where R is 1: points in the plane
     logits   (B,)             float, unbounded; larger means "more real"
 
 A model is a diffusers ModelMixin whose `__init__` signature is its config.json. diffusers saves it, but is a lenient
@@ -242,6 +242,22 @@ def check_sizes(name: str, resolution: int, channels: int, num_classes: int, **w
     for key, value in widths.items():
         if not 1 <= value <= MAX_WIDTH:
             raise ValueError(f"{name} needs {key} between 1 and {MAX_WIDTH}, got {value}")
+
+
+def check_doublings(name: str, resolution: int) -> None:
+    """Refuse what can't be reached from 4x4 by doubling."""
+    if resolution not in (16, 32, 64, 128, 256):
+        raise ValueError(f"{name} needs a power-of-two resolution from 16 to 256, got {resolution}")
+
+
+def doublings(resolution: int) -> int:
+    """From 4x4 up to this resolution: 3 for 32."""
+    return resolution.bit_length() - 3
+
+
+def widen(width: int, max_width: int, times: int) -> int:
+    """Double the width, but not beyond max_width, unless it is wider from the start."""
+    return min(width * 2**times, max(width, max_width))
 
 
 def check_whole(name: str, **numbers: int) -> None:

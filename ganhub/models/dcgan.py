@@ -159,11 +159,9 @@ class Discriminator(base.Discriminator):
 
 def level_widths(name: str, resolution: int, width: int, max_width: int) -> list[int]:
     """Channels from half the resolution down to 4x4: [64, 128, 256, 512] for width 64 at 64x64."""
-    if resolution not in (16, 32, 64, 128, 256):
-        raise ValueError(f"{name} needs a power-of-two resolution from 16 to 256, got {resolution}")
+    base.check_doublings(name, resolution)
     base.check_sizes(name, resolution, channels=3, num_classes=0, width=width, max_width=max_width)
-    levels = resolution.bit_length() - 3
-    return [min(width * 2**i, max(width, max_width)) for i in range(levels)]
+    return [base.widen(width, max_width, i) for i in range(base.doublings(resolution))]
 
 
 def check_choices(kernel: int, bias: bool | None, **choices: tuple[object, tuple]) -> None:

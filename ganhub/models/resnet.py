@@ -121,8 +121,9 @@ class Generator(Residual, base.Generator):
         if not 0 <= mapping <= MAX_DEPTH:
             raise ValueError(f"resnet needs a mapping network of 0 to {MAX_DEPTH} layers, got {mapping}")
         base.check_choices("resnet", output=(output, tuple(OUTPUTS)))
-        widths = [widen(width, max_width, i) for i in range(doublings(resolution), -1, -1)]  # at 4x4, 8x8, ... RxR
-        start = doublings(grow_from or resolution)
+        times = base.doublings(resolution)
+        widths = [base.widen(width, max_width, i) for i in range(times, -1, -1)]  # at 4x4, 8x8, ... RxR
+        start = base.doublings(grow_from or resolution)
         self.levels = len(widths) - 1 - start
         self.level = float(self.levels)
         style_dim = latent_dim if mapping else 0
@@ -130,7 +131,7 @@ class Generator(Residual, base.Generator):
         self.blocks = nn.ModuleList(
             UpBlock(a, b, norm, num_classes, dropout, style_dim) for a, b in zip(widths, widths[1:])
         )
-        self.self_attention = SelfAttention(widths[doublings(attention)]) if attention else None
+        self.self_attention = SelfAttention(widths[base.doublings(attention)]) if attention else None
         self.to_image = nn.ModuleList(
             nn.Sequential(*layers.norm2d(norm, w), nn.ReLU(), nn.Conv2d(w, channels, 3, padding=1), OUTPUTS[output]())
             for w in widths[start:]
@@ -199,14 +200,15 @@ class Discriminator(Residual, base.Discriminator):
         base.check_flags("resnet", minibatch_stddev=minibatch_stddev, spectral_norm=spectral_norm)
         check_options(resolution, attention, grow_from, norm)
         base.check_choices("resnet", pooling=(pooling, ("sum", "mean")))
-        widths = [widen(width, max_width, i) for i in range(doublings(resolution) - 1, -1, -1)]  # at 4x4, 8x8, ... R/2
-        start = doublings(grow_from or resolution)
+        times = base.doublings(resolution)
+        widths = [base.widen(width, max_width, i) for i in range(times - 1, -1, -1)]  # at 4x4, 8x8, ... R/2
+        start = base.doublings(grow_from or resolution)
         self.levels = len(widths) - start
         self.level = float(self.levels)
         self.from_image = nn.ModuleList(
             DownBlock(channels, widths[max(i - 1, 0)], first=True, pool=i > 0) for i in range(start, len(widths) + 1)
         )  # the one for 4x4 images keeps their size
-        self.self_attention = SelfAttention(widths[doublings(attention)]) if attention else None
+        self.self_attention = SelfAttention(widths[base.doublings(attention)]) if attention else None
         self.blocks = nn.ModuleList(DownBlock(a, b, norm) for a, b in zip(widths[:0:-1], widths[-2::-1]))
         self.last = nn.Sequential(DownBlock(widths[0], widths[0], norm, pool=False), nn.ReLU())  # (B, 512, 4, 4)
         self.head = head(widths[0], dropout, minibatch_discrimination, minibatch_stddev)
@@ -258,21 +260,10 @@ def coarsen(images: Tensor, factor: int) -> Tensor:
     return F.interpolate(F.avg_pool2d(images, factor), scale_factor=float(factor)) if factor > 1 else images
 
 
-def doublings(resolution: int) -> int:
-    """From 4x4 up to this resolution: 3 for 32."""
-    return resolution.bit_length() - 3
-
-
-def widen(width: int, max_width: int, times: int) -> int:
-    """Double the width, but not beyond max_width, unless it is wider from the start."""
-    return min(width * 2**times, max(width, max_width))
-
-
 def check_options(resolution: int, attention: int, grow_from: int, norm: str) -> None:
     base.check_whole("resnet", attention=attention, grow_from=grow_from)
-    if resolution not in (16, 32, 64, 128, 256):
-        raise ValueError(f"resnet needs a power-of-two resolution from 16 to 256, got {resolution}")
-    sides = [4 * 2**i for i in range(doublings(resolution))]  # 4 to half the resolution
+    base.check_doublings("resnet", resolution)
+    sides = [4 * 2**i for i in range(base.doublings(resolution))]  # 4 to half the resolution
     if attention not in (0, *(side for side in sides[1:] if side <= MAX_ATTENTION)):
         raise ValueError(
             f"resnet needs attention at a power of two from 8 to {min(sides[-1], MAX_ATTENTION)}, got {attention!r}"

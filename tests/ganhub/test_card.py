@@ -63,6 +63,12 @@ def write_metrics(folder, **changes):
     write_card(folder)
 
 
+def keep_snapshot(folder):
+    (folder / "snapshots" / "000001000").mkdir(parents=True)
+    (folder / "snapshots" / "000001000" / "model_index.json").write_text("{}")
+    (folder / "snapshots" / "2000").mkdir()  # what loading wouldn't find
+
+
 def change(folder, **facts) -> str:
     """The card after that change."""
     save_facts(dataclasses.replace(read_facts(folder), **facts), folder)
@@ -317,7 +323,7 @@ def test_a_duration_is_never_nothing(folder, minutes, text):
 def test_pictures_and_extras_are_told_of_when_there(folder):
     assert "the terms of the data may forbid it" in (folder / "README.md").read_text()
     Image.new("L", (8, 8)).save(folder / "memorisation.png")
-    (folder / "snapshots" / "000001000").mkdir(parents=True)
+    keep_snapshot(folder)
     for name in ("pipeline.py", "handler.py", "generator.onnx", "generator/diffusion_pytorch_model.fp16.safetensors"):
         (folder / name).write_text("")
     write_card(folder)
@@ -336,7 +342,7 @@ def test_class_names_cannot_break_the_table(folder):
 
 
 def test_a_published_card_goes_by_the_repo_s_name(folder):
-    (folder / "snapshots" / "000001000").mkdir(parents=True)  # added after the card was written
+    keep_snapshot(folder)  # added after the card was written
     rename(folder, "alice/tiny")
     text = (folder / "README.md").read_text()
     assert 'from_pretrained("alice/tiny")' in text and ModelCard(text).data.model_name == "alice/tiny"

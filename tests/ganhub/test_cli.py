@@ -104,7 +104,7 @@ def test_labels_that_say_nothing(text, model, tmp_path, capsys):
 def test_info_says_what_a_model_is(model, capsys):
     run("info", model)
     text = capsys.readouterr().out
-    for words in ("dcgan", "16x16 grey", "zero, one, two", "not measured"):
+    for words in ("dcgan", "16x16 pixels, grey", "zero, one, two", "not measured"):
         assert words in text
 
 

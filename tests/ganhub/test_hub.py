@@ -62,6 +62,9 @@ def test_no_network_and_no_cache_is_one_line():
 
 def test_a_pull_without_the_network_says_what_it_needs():
     command = [sys.executable, "-m", "ganhub", "pull", "alice/never-seen"]
-    env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
-    assert done.returncode == 1 and "the Hub can't be reached, and only it has the newest version" in done.stderr
+    for setting, words in (
+        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "the Hub can't be reached, and only it has the newest version"),
+        ({"HF_HUB_OFFLINE": "1"}, "only the Hub has the newest version, and it may not be asked"),
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **setting})
+        assert done.returncode == 1 and words in done.stderr

@@ -69,6 +69,16 @@ def test_output_types_agree():
         assert np.array_equal(pixels, np.rint(array * 255))
 
 
+def test_seeds_and_labels_may_come_as_arrays_tensors_or_one_by_one():
+    wanted = PIPE(labels=[2, 0], seed=[5, 9])
+    for listed in (np.array, torch.tensor, tuple, iter):
+        given_ = PIPE(2, labels=listed([2, 0]), seed=listed([5, 9]))
+        assert (given_.labels, given_.seeds) == ([2, 0], [5, 9])
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(given_.images, wanted.images, strict=True))
+    assert RGB(seed=iter([1, 2, 3])).seeds == [1, 2, 3]
+    assert RGB(2, seed=torch.tensor(3)).seeds == [3, 4]
+
+
 def test_given_latents_are_used():
     drawn, given_ = PIPE(3, labels=0, seed=5), PIPE(latents=sample([5, 6, 7], 8), labels=0)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(drawn.images, given_.images, strict=True))
@@ -115,6 +125,9 @@ def test_the_pipeline_puts_its_networks_into_eval_mode():
         ({"seed": -1}, "a seed must be a whole number from 0"),
         ({"seed": 1.5}, "seed must be a whole number"),
         ({"seed": [1, None]}, "got None"),
+        ({"seed": iter([1]), "num_images": 2}, "seed lists 1 for 2 images"),
+        ({"labels": torch.tensor([0.0, 1.0])}, "a label must be .*; got 0.0"),
+        ({"latents": torch.tensor(1.0)}, "latents must have shape"),
         ({"seed": 2**63}, "a seed must be"),
         ({"truncation": 2.1}, "truncation must be between 0 and 2, got 2.1"),
         ({"truncation": -0.1}, "truncation must be between"),

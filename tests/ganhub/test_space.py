@@ -66,6 +66,8 @@ def test_the_space_draws_what_the_model_draws_and_fetches_no_weights_again(hub, 
     for file in files.split(","):
         hf_hub_download(repo, file, cache_dir=home / "hub")
     assert not any("discriminator" in file for file in files.split(","))
+    hf_hub_download(model_repo, "discriminator/config.json")  # what lies in the cache makes no difference
+    assert not space.create("alice/my-space", [model_repo, "digits"], title='Mine: "a" #1').differs
     assert [path.name for path in (folder / "ganhub" / "zoo").iterdir()] == ["digits"]
     assert "MIT" in (folder / "ganhub" / "LICENSE").read_text()
 

@@ -14,10 +14,10 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from ganhub import GANPipeline, zoo_names
-from ganhub.card import CURVES_FILE, STRIP_FILE, unfilled, write_card
+from ganhub.card import unfilled, write_card
 from ganhub.hub import ZOO
 from ganhub.latents import sample
-from ganhub.layout import sheets_in, snapshot_folder
+from ganhub.layout import CURVES_FILE, STRIP_FILE, sheets_in, snapshot_folder
 from training.__main__ import Train, parse
 from training.presets import PRESETS
 from training.presets.small import SMALL

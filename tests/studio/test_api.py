@@ -83,7 +83,7 @@ BAD = [
     ("model", None, "model must be"),
     ("model", ["digits"], "model must be"),
     ("model", "../digits", "model must be"),
-    ("label", "ten", "a label must be a class, 0 to 9; got 'ten'"),
+    ("label", "ten", "a label must be a class, 0 to 9 or zero, one, two"),
     ("label", 10, "label must be"),
     ("label", ["7"], "label must be"),
     ("label", True, "label must be"),

@@ -157,7 +157,7 @@ def test_each_bad_part_of_an_address_falls_back_alone() -> None:
     query = {"model": "digits", "label": "ten", "seed": "42", "n": "1e3", "truncation": "nan"}
     settings, problems = from_address(MODELS, query)
     assert settings == Settings("digits", seed=42)
-    assert [problem.split()[0] for problem in problems] == ["label", "the", "truncation"]
+    assert [problem.split(" must")[0] for problem in problems] == ["a label", "the number of images", "truncation"]
 
 
 @pytest.mark.parametrize(

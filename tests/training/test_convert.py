@@ -147,7 +147,8 @@ def test_the_card_is_honest_and_says_what_is_still_to_fill(tmp_path):
     card = (tmp_path / "model" / "README.md").read_text()
     assert "Trained elsewhere, by a recipe that isn't known here" in card and "netG.pth" in card and "sha256" in card
     assert "images shown" not in card and str(tmp_path) not in card
-    assert Recipe.load(tmp_path / "model" / "recipe.json").check().resolution == 64
+    recipe = Recipe.load(tmp_path / "model" / "recipe.json").check()
+    assert (recipe.resolution, recipe.init, recipe.generator["init"]) == (64, "", "dcgan")  # no model to begin from
     gaps = " ".join(unfilled(tmp_path / "model"))
     assert all(word in gaps for word in ("convert --license", "convert --limits", "metrics")) and "curves" not in gaps
     said = {"license": "mit", "data_citation": "d", "data_terms": "t", "limits": "l", "bias": "b"}
@@ -155,6 +156,8 @@ def test_the_card_is_honest_and_says_what_is_still_to_fill(tmp_path):
         run(Convert(file, tmp_path / "model", **said))
     gaps = unfilled(run(Convert(file, tmp_path / "model", **said, force=True)))
     assert len(gaps) == 1 and gaps[0].startswith("metrics")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "## Limits\n\nl\n" in card and "Activations, paddings and the noise can't be seen in weights" in card
 
 
 class Bomb:

@@ -60,6 +60,9 @@ def test_smoothing_keeps_a_constant_and_averages_a_peak():
         ("NVIDIA H100 PCIe", 2, ("GPU", 2, 350.0)),
         ("Tesla T4", 1, ("GPU", 1, 70.0)),
         ("NVIDIA L4", 1, ("GPU", 1, 72.0)),
+        ("NVIDIA GeForce RTX 4070", 1, ("GPU", 1, 200.0)),
+        ("NVIDIA GeForce RTX 4070 Ti", 1, ("GPU", 1, 0.0)),  # a card of its own, that isn't listed
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", 1, ("GPU", 1, 0.0)),
         ("NVIDIA L40S", 1, ("GPU", 1, 350.0)),
         ("A card of tomorrow", 1, ("GPU", 1, 0.0)),
     ],

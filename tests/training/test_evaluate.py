@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganhub import GANPipeline, UserError
 from tests.conftest import tiny_pipeline, write_pictures
-from training import evaluate, extractors, measures, probes, selection
+from training import evaluate, extractors, measures, pixel_measures, selection
 from training.compared import read_kid
 from training.data import ImageData
 from training.evaluate import Evaluate, share_seen, table, trained_digest
@@ -26,12 +26,12 @@ CLASSES = ("zero", "one", "two")
 @pytest.fixture(autouse=True, scope="module")
 def quick():
     """One thread, since tiny networks on busy cores lose by waiting more than they gain; a short two-sample test."""
-    threads, steps = torch.get_num_threads(), probes.MIN_STEPS
+    threads, steps = torch.get_num_threads(), pixel_measures.MIN_STEPS
     torch.set_num_threads(1)
-    probes.MIN_STEPS = 10
+    pixel_measures.MIN_STEPS = 10
     yield
     torch.set_num_threads(threads)
-    probes.MIN_STEPS = steps
+    pixel_measures.MIN_STEPS = steps
 
 
 def write_model(folder, num_classes: int = 3):
@@ -202,6 +202,21 @@ def test_the_mix_of_classes_is_that_of_the_reference(folders, tmp_path, monkeypa
     monkeypatch.setattr(evaluate, "asked_classes", lambda pipe, real: [0, 1, 2])
     equal = evaluate.run(options(folders, reference=str(tmp_path / "kept"), samples=160))
     assert equal["kid"] > found["kid"] + 2 * found["kid_stderr"]
+
+
+def test_a_reference_needs_no_classes(folders, tmp_path):
+    """Nor the column names of the training data."""
+    kept = datasets.Dataset.from_parquet(str(folders / "data" / "test.parquet"))
+    (tmp_path / "kept").mkdir()
+    kept.remove_columns("label").rename_column("image", "photo").to_parquet(tmp_path / "kept" / "train.parquet")
+    for classes in ((), CLASSES):
+        recipe = Recipe(name="tiny", resolution=16, channels=1, conditional=True, image_column="image", classes=classes)
+        model = write_model(tmp_path / f"model{len(classes)}")
+        recipe.save(model / "recipe.json")
+        asked = dataclasses.replace(options(folders, reference=str(tmp_path / "kept")), folder=model)
+        found = evaluate.run(asked)
+        assert found["protocol"]["class_mix"] == "equal" and found["protocol"]["reference"]["count"] == 150
+        assert found["conditional_accuracy"] > 0.8
 
 
 def test_another_reference(folders, tmp_path):

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from ganhub import GANPipeline, UserError
-from ganhub.card import unfilled
+from ganhub.card import UNSAID, unfilled
 from training import checkpoint
-from training.export import Export, command, minutes, run
+from training.export import Export, about_run, command, minutes, run
 from training.presets import PRESETS
 from training.recipe import Recipe
 from training.sources import settled
@@ -122,6 +122,24 @@ def test_a_damaged_checkpoint_is_one_line(finished, tmp_path):
     with pytest.raises(UserError, match="000010: damaged"):
         run(Export(broken, tmp_path / "model"))
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "known", "summary"),
+    [
+        ({}, True, "Handwritten digits of the class you ask for: MNIST at 32x32, grey."),
+        ({"resolution": 16}, True, "Handwritten digits of the class you ask for: MNIST at 16x16, grey."),
+        ({"conditional": False}, True, "A small GAN trained on mnist."),  # asks for no class
+        ({"arch": "dcgan"}, True, "A small GAN trained on mnist."),
+        ({"classes": ("7",)}, False, "A small GAN trained on mnist."),
+        ({"data": "letters"}, False, "A small GAN trained on letters."),
+    ],
+)
+def test_the_texts_of_a_preset_are_told_of_what_it_still_is(changes, known, summary):
+    recipe = dataclasses.replace(PRESETS["digits"], **{"data": "mnist", **changes})
+    about = about_run(recipe, recipe.data)
+    assert about.summary == summary and about.data.startswith("MNIST: Y. LeCun") == known
+    assert (about.limits == UNSAID) == ("A small GAN" in summary)
 
 
 def test_the_command_in_a_card_gives_the_recipe_again(tmp_path):

@@ -77,6 +77,7 @@ def test_every_field_of_a_recipe_is_an_option(name, monkeypatch, capsys):
     text = capsys.readouterr().out
     for option in ("--data", "--classes", "--penalties", "--ema-kimg", "--resume", "--generator"):
         assert option in text
+    assert "--name" not in text and "--source" not in text  # those are the preset's
 
 
 def test_help_lists_the_commands_and_loads_no_torch():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganhub import UserError
-from training import metrics, probes
+from training import metrics, pixel_measures
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ def test_too_few_pictures_are_refused():
     with pytest.raises(UserError, match="at least 2"):
         metrics.near_duplicates(few[:1], few)
     with pytest.raises(UserError, match="at least 4"):
-        probes.two_sample_accuracy(noise(3), noise(3))
+        pixel_measures.two_sample_accuracy(noise(3), noise(3))
 
 
 # --- distances
@@ -225,41 +225,41 @@ def test_sliced_distance_of_a_shifted_set():
     x, dim = gaussian(20, 6), 6
     shift = torch.tensor([3.0, 0, 0, 4.0, 0, 0])
     expected = 5 * math.gamma(dim / 2) / math.sqrt(math.pi) / math.gamma((dim + 1) / 2)
-    found = probes.sliced_distance(x, x + shift, 2048, torch.Generator().manual_seed(0))
+    found = pixel_measures.sliced_distance(x, x + shift, 2048, torch.Generator().manual_seed(0))
     assert found == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.parametrize(("side", "sides"), [(64, [64, 32, 16]), (32, [32, 16]), (28, [28, 14]), (20, [20]), (7, [7])])
 def test_pyramid_levels_add_up(side, sides):
     images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
-    levels = probes.laplacian_pyramid(images)
+    levels = pixel_measures.laplacian_pyramid(images)
     assert [level.shape[-1] for level in levels] == sides
     total = levels[-1]
     for level in levels[-2::-1]:
-        total = probes._enlarge(total) + level
+        total = pixel_measures._enlarge(total) + level
     torch.testing.assert_close(total, images)
 
 
 def test_a_flat_picture_has_no_detail():
-    fine, coarse = probes.laplacian_pyramid(torch.full((1, 1, 32, 32), 0.5))
+    fine, coarse = pixel_measures.laplacian_pyramid(torch.full((1, 1, 32, 32), 0.5))
     assert fine.abs().max().item() < 1e-6 and (coarse - 0.5).abs().max().item() < 1e-6
 
 
 def test_sliced_wasserstein_of_pictures():
     real, again = noise(300, side=32), noise(300, 1, side=32)
-    blurred = probes._blur(again.float()).to(torch.uint8)
-    found = probes.sliced_wasserstein(real, again, directions=64)
-    assert list(found) == [32, 16] and found == probes.sliced_wasserstein(real, again, directions=64)
+    blurred = pixel_measures._blur(again.float()).to(torch.uint8)
+    found = pixel_measures.sliced_wasserstein(real, again, directions=64)
+    assert list(found) == [32, 16] and found == pixel_measures.sliced_wasserstein(real, again, directions=64)
     assert max(found.values()) < 35
-    worse = probes.sliced_wasserstein(real, blurred, directions=64)
+    worse = pixel_measures.sliced_wasserstein(real, blurred, directions=64)
     assert worse[32] > 4 * found[32]
 
 
 def test_sliced_wasserstein_refuses_pictures_that_do_not_fit():
     with pytest.raises(UserError, match="can't be compared"):
-        probes.sliced_wasserstein(noise(4), noise(4, side=32))
+        pixel_measures.sliced_wasserstein(noise(4), noise(4, side=32))
     with pytest.raises(UserError, match="at least 7"):
-        probes.sliced_wasserstein(noise(4, side=6), noise(4, side=6))
+        pixel_measures.sliced_wasserstein(noise(4, side=6), noise(4, side=6))
 
 
 # --- two-sample test
@@ -267,18 +267,18 @@ def test_sliced_wasserstein_refuses_pictures_that_do_not_fit():
 
 def test_two_sample_accuracy():
     real = noise(400)
-    same, error = probes.two_sample_accuracy(real, noise(400, 1), epochs=1)
+    same, error = pixel_measures.two_sample_accuracy(real, noise(400, 1), epochs=1)
     assert same == pytest.approx(0.5, abs=4 * error) and error == pytest.approx(0.025, abs=0.001)
-    other, _ = probes.two_sample_accuracy(real, noise(400, 1, level=160), epochs=1)
+    other, _ = pixel_measures.two_sample_accuracy(real, noise(400, 1, level=160), epochs=1)
     assert other > 0.97
 
 
 def test_two_sample_accuracy_is_reproducible_and_leaves_the_random_state_alone(monkeypatch):
-    monkeypatch.setattr(probes, "MIN_STEPS", 4)
+    monkeypatch.setattr(pixel_measures, "MIN_STEPS", 4)
     real, fake = noise(40), noise(40, 1, level=135)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    first = probes.two_sample_accuracy(real, fake, epochs=1, seed=1)
+    first = pixel_measures.two_sample_accuracy(real, fake, epochs=1, seed=1)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(6)
-    assert probes.two_sample_accuracy(real, fake, epochs=1, seed=1) == first
+    assert pixel_measures.two_sample_accuracy(real, fake, epochs=1, seed=1) == first

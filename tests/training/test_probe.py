@@ -15,6 +15,7 @@ from tests.conftest import tiny_pipeline, write_pictures
 from training import linear, probe
 from training.data import ImageData, load_images
 from training.recipe import Recipe
+from training.references import HELD_BACK
 from training.trained import Trained
 
 RANGE = (-1.0, 1.0)
@@ -148,7 +149,7 @@ def test_pictures_to_be_asked_about_may_come_from_elsewhere(model, pictures, tmp
 def test_the_same_pictures_by_another_name_are_not_unseen(model, pictures, tmp_path):
     (tmp_path / "link").symlink_to(pictures)
     for other in (f"{pictures}/", tmp_path / "link"):
-        with pytest.raises(UserError, match="holds the very pictures to learn from; leave --test-data") as caught:
+        with pytest.raises(UserError, match="holds the very pictures to learn from; leave out what") as caught:
             probe.run(probe.Probe(str(model), str(pictures), test_data=str(other)))
         assert "\n" not in str(caught.value)
 
@@ -163,7 +164,7 @@ def test_pictures_that_training_has_seen_are_said_to_be_seen(pictures, tmp_path,
         assert last == f"  The pictures asked about are from a split that this discriminator {words}"
     asked = probe.Probe("model", str(pictures))
     for recipe, test_name, expected in (
-        (Recipe(data=str(pictures)), probe.HELD_BACK.format("train"), True),
+        (Recipe(data=str(pictures)), HELD_BACK.format("train"), True),
         (Recipe(data="/gone/pictures"), "train", True),  # all that a published recipe keeps is the name
         (Recipe(data=str(pictures)), "test", False),
         (Recipe(data="elsewhere"), "train", False),

@@ -1,13 +1,17 @@
 """A run to the Hub with one command: exported, refused while unmeasured, published with its history."""
 
+import dataclasses
 import os
+import re
 import shutil
 import signal
+import subprocess
 import sys
 
 import pytest
 
 from ganhub import GANPipeline, UserError
+from ganhub.card import read_facts, save_facts
 from ganhub.hub import ZOO, snapshots
 from tests.ganhub.pushing import commits, forget_weights, held, shown
 from training import __main__ as command_line
@@ -15,6 +19,7 @@ from training import export
 from training import publish as module
 from training.presets import PRESETS
 from training.publish import Publish, run
+from training.said import Said
 from training.trainer import train
 
 SAID = {
@@ -74,6 +79,39 @@ def test_everything_that_is_missing_is_named(hub, finished):
     for option in ("--data-terms", "--limits", "--bias", "--license", "training evaluate"):
         assert option in str(error.value)
     assert "\n" not in str(error.value) and not hub.requests
+
+
+def test_a_history_that_cant_be_is_refused_before_anything_goes(hub, finished):
+    export.run(export.Export(finished, finished / "model", history=2))
+    sheets = sorted((finished / "model" / "snapshots").iterdir())
+    with pytest.raises(UserError, match="--history must be 0 or more, got -1"):
+        run(Publish(source=finished, repo="alice/x", history=-1))
+    assert sheets and all(sheet.exists() for sheet in sheets) and not hub.requests
+
+
+def test_what_is_said_later_takes_the_place_of_what_belonged_to_the_old(finished):
+    folder = export.run(export.Export(finished, finished / "model", **SAID))
+    old = read_facts(folder)
+    save_facts(dataclasses.replace(old, license="other", license_name="odd", license_link="l", show_data=True), folder)
+    (folder / "memorisation.png").write_bytes(b"training pictures")
+    module.state_facts(Said(limits="Few."), folder)
+    assert read_facts(folder).license_name == "odd" and (folder / "memorisation.png").exists()
+    module.state_facts(Said(license="mit", data_terms="Show none of it."), folder)
+    new = read_facts(folder)
+    assert (new.license, new.license_name, new.license_link, new.show_data) == ("mit", "", "", False)
+    assert new.limits == "Few." and not (folder / "memorisation.png").exists()
+
+
+def test_a_model_of_points_has_a_card_whose_code_runs_and_can_be_published(hub, tmp_path):
+    recipe = dataclasses.replace(PRESETS["ring"], kimg=0.2, batch_size=64, save_kimg=1.0)
+    train(recipe, tmp_path / "run")
+    folder = export.run(export.Export(tmp_path / "run", tmp_path / "model", license="mit"))
+    text = (folder / "README.md").read_text()
+    assert "\npoints in the plane, unconditional." in text and "python -m training modes" in text
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    check = "\nassert images.shape == (16, 1, 1, 2)"
+    subprocess.run([sys.executable, "-c", code + check], check=True, cwd=tmp_path)
+    assert run(Publish(source=folder, repo="alice/ring")).differs
 
 
 def everything_in(folder):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ganhub.card import Facts, read_facts, save_facts, unfilled
 from tests.conftest import tiny_pipeline, write_pictures
-from training import evaluate, probes
+from training import evaluate, pixel_measures
 from training.data import load_images
 from training.evaluate import Evaluate
 from training.measures import Nearest, Pictures
@@ -38,7 +38,7 @@ def test_a_sample_stands_above_its_nearest_and_the_nearest_come_first():
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(probes, "MIN_STEPS", 2)
+    monkeypatch.setattr(pixel_measures, "MIN_STEPS", 2)
 
 
 @pytest.fixture
