@@ -38,4 +38,4 @@ def list_classes(names: Sequence[str]) -> str:
     """ "0 to 3 or bart, homer, lisa, marge"; of many names the first."""
     shown = [name for i, name in enumerate(names) if name != str(i)]
     listed = f" or {', '.join(shown[:10])}" + ", ..." * (len(shown) > 10) if shown else ""
-    return f"0 to {len(names) - 1}{listed}"
+    return f"{'0 to ' * (len(names) > 1)}{len(names) - 1}{listed}"

@@ -11,7 +11,6 @@ from ganhub.command import run_command
 from ganhub.errors import UserError, shorten
 
 MAX_LINE = 2000  # characters of a fact that `ganhub info` prints
-MAX_LABEL = 10**6  # what no model has; a range up to here is small enough to list
 
 
 def generate(options: argparse.Namespace) -> None:
@@ -23,6 +22,8 @@ def generate(options: argparse.Namespace) -> None:
         raise UserError(f"--columns must be at least 1, got {options.columns}")
     pipe = GANPipeline.from_pretrained(options.model, revision=options.revision)
     labels = None
+    if options.labels is not None and not pipe.num_classes:
+        raise UserError(f"--labels {options.labels}: this model has no classes; leave it out")
     if options.labels is not None:
         chosen = parse_labels(options.labels, pipe.class_names)
         labels = [chosen[i % len(chosen)] for i in range(min(max(options.num, 0), MAX_IMAGES))]
@@ -34,17 +35,22 @@ def generate(options: argparse.Namespace) -> None:
     print(f"{options.out}: {len(pictures)} file{'s'[: len(pictures) != 1]} written")
 
 
-def parse_labels(text: str, names: list[str]) -> list[int | str]:
-    """ "0-9", "7", "1,3,5-7" or class names -> classes for the pipeline, in that order; only ranges are taken apart."""
-    labels: list[int | str] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if part not in names and first.isdecimal() and last.isdecimal() and int(last) <= MAX_LABEL:
-            if int(last) < int(first):
-                raise UserError(f"--labels {text}: an empty range; give the lower number first")
-            labels.extend(range(int(first), int(last) + 1))
-        else:
-            labels.append(part)
+def parse_labels(text: str, names: list[str]) -> list[int]:
+    """ "0-9", "7", "1,3,5-7" or class names -> class ids, in that order."""
+    from ganhub.classes import class_id
+
+    labels: list[int] = []
+    try:
+        for part in text.split(","):
+            first, dash, last = part.partition("-")
+            if part in names or not (dash and first.isdecimal() and last.isdecimal()):
+                labels.append(class_id(part, names))
+            elif not (several := range(class_id(first, names), class_id(last, names) + 1)):
+                raise UserError(f"{part} is an empty range; give the lower number first")
+            else:
+                labels.extend(several)
+    except UserError as error:
+        raise UserError(f"--labels {text}: {error} (such as 7, 0-9 or 1,3,5)") from error
     return labels
 
 
@@ -146,10 +152,9 @@ def list_all(options: argparse.Namespace) -> None:
 def pull(options: argparse.Namespace) -> None:
     """Fetch the newest version of a model."""
     from ganhub import hub
-    from ganhub.layout import Wanted
+    from ganhub.layout import Wanted, parts
 
-    parts = ("generator", "discriminator") if options.discriminator else ("generator",)
-    wanted = Wanted(parts, options.variant, everything=options.all)
+    wanted = Wanted(parts(options.discriminator), options.variant, everything=options.all)
     folder, commit = hub.pull(options.model, wanted, options.revision, options.out)
     print(f"{folder}\ncommit {commit}")
 

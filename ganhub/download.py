@@ -74,9 +74,7 @@ def download(repo: str, wanted: Wanted, source: Source, fresh: bool = False) -> 
         copy = whole or (None if fresh else store.copy(revision, bare))
         if source.local_files_only or is_offline_mode():
             if fresh:
-                raise UserError(
-                    f"{repo}: only the Hub has the newest version, and it may not be asked; go online first"
-                )
+                raise UserError(f"{repo}: HF_HUB_OFFLINE is set, and only the Hub has the newest version; unset it")
             if copy is None:
                 raise UserError(f"{repo}: isn't whole in the cache, and the Hub may not be asked; load it once online")
         elif copy is None:

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from ganhub import layout
 from ganhub.download import Source, download
 from ganhub.errors import UserError
 from ganhub.layout import INDEX_FILE, Wanted, local_snapshots, snapshot_folder, snapshots_in
@@ -46,7 +47,7 @@ def resolve(
         UserError: there is no such model, it lacks what was asked for, or the Hub can't be reached and the model isn't
             in the cache.
     """
-    parts = ("generator", "discriminator") if discriminator else ("generator",)
+    parts = layout.parts(discriminator)
     return locate(
         name,
         Wanted(parts, variant, snapshot),
@@ -109,7 +110,7 @@ def snapshots(
     if (folder := find_here(name)) is not None:
         return local_snapshots(folder)
     source = Source(revision, token, cache_dir, local_files_only)
-    folder = download(str(name), Wanted(parts=(), card=False), source)
+    folder = download(str(name), Wanted(card=False), source)
     commit = Store(str(name), cache_dir).recall(folder.name)
     return snapshots_in(commit.files if commit else ())
 

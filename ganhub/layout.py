@@ -47,6 +47,11 @@ SNAPSHOT = re.compile(r"snapshots/(\d{9})/model_index\.json", re.ASCII)
 SHEET = re.compile(r"snapshots/(\d{9})\.png", re.ASCII)  # samples.png as it was after so many real images
 
 
+def parts(discriminator: bool) -> tuple[str, ...]:
+    """The folders of the networks that are wanted."""
+    return (GENERATOR, DISCRIMINATOR) if discriminator else (GENERATOR,)
+
+
 def weights_file(variant: str | None = None) -> str:
     """The name of the weights, as diffusers spells it: diffusion_pytorch_model[.VARIANT].safetensors.
 

@@ -13,7 +13,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from ganhub import __version__, hub
+from ganhub import __version__, hub, layout
 from ganhub.classes import class_id, list_classes
 from ganhub.directions import read_directions
 from ganhub.errors import UserError
@@ -66,8 +66,11 @@ class GANPipeline(DiffusionPipeline):
         class_names: Sequence[str] | str | None = None,
     ):
         super().__init__()
+        names = list(split_names(class_names)) if class_names else None
+        if names and len(names) != generator.config.num_classes:
+            raise UserError(f"class_names must name each of {generator.config.num_classes} classes, got {len(names)}")
         self.register_modules(generator=generator, discriminator=discriminator)
-        self.register_to_config(class_names=list(split_names(class_names)) if class_names else None)
+        self.register_to_config(class_names=names)
         self.directions: dict[str, Tensor] = {}
         generator.eval()
         if discriminator is not None:
@@ -106,7 +109,7 @@ class GANPipeline(DiffusionPipeline):
         Raises:
             UserError: there is no such model, or its files are missing, damaged or don't fit each other.
         """
-        parts = ("generator", "discriminator") if discriminator else ("generator",)
+        parts = layout.parts(discriminator)
         wanted = Wanted(parts, variant, snapshot, card=False)
         source = hub.Source(revision, token, cache_dir, local_files_only)
         folder = hub.locate(name, wanted, source)
@@ -182,9 +185,9 @@ class GANPipeline(DiffusionPipeline):
 
         Args:
             num_images: 1 to 4096; if left out, as many as `seed`, `labels` or `latents` list, else 8.
-            labels: class of every picture, or one for all, by its name in `class_names` or its id; None cycles through
-                the classes. Conditional models only.
-            seed: picture i is drawn from `seed + i`; or one seed a picture.
+            labels: class of every picture, or one for all: its name in `class_names`, in capitals or not, or its id
+                (`ganhub.classes.class_id`); None cycles through the classes. Conditional models only.
+            seed: picture i is drawn from `seed + i`; or one seed a picture. Lists may be arrays, tensors or iterators.
             truncation: 0 to 2, how far latents may lie from the mean; see `ganhub.latents.truncate`.
             latents: (num_images, latent_dim) to use instead of drawing from seeds.
             output_type: "pil" pictures, "pt" (N, C, R, R) or "np" (N, R, R, C), float32 in [0, 1].
@@ -203,6 +206,7 @@ class GANPipeline(DiffusionPipeline):
         if not is_number(truncation) or not 0 <= truncation <= MAX_TRUNCATION:
             raise UserError(f"truncation must be between 0 and {MAX_TRUNCATION:g}, got {truncation!r}")
         labels, seed = plain(labels), plain(seed)
+        truncation = float(truncation)
         count = self._count(num_images, labels, seed, latents)
         seeds = None if latents is not None else self._seeds(seed, count)
         classes = self._labels(labels, count)

@@ -57,7 +57,7 @@ def pairs_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.P
 
 @dataclass(frozen=True)
 class Train:
-    """Train a preset; every field of its recipe is an option."""
+    """Train a preset; every setting of its recipe is an option."""
 
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
     run_dir: Path

@@ -75,7 +75,7 @@ def run(options: Convert) -> Path:
         weights = read_weights(options.discriminator, options.discriminator_key)
         discriminator = discriminator_of(str(options.discriminator), weights)
         check_pair(generator, discriminator, options)
-    with appearing(options.out) as aside:
+    with appearing(options.out, options.force) as aside:
         write(generator, discriminator, options, aside)
     return options.out
 

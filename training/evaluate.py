@@ -125,7 +125,8 @@ def as_trained(folder: Path) -> "Recipe":
         UserError: it is missing, or damaged.
     """
     from ganhub.layout import FACTS_FILE
-    from training.checks import is_number, malformed
+    from ganhub.values import is_number
+    from training.checks import malformed
     from training.recipe import Recipe
 
     recipe = Recipe.load(folder / RECIPE_FILE)
@@ -168,7 +169,7 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     split = options.split or ("test" if "test" in names else recipe.split)
     everything = load_images(recipe)
     same = source == options.data and split == recipe.split
-    real = everything if same else load_images(reading(recipe, source, split, bool(options.reference)), split)
+    real = everything if same else load_images(reading(recipe, source, split), split)
     learnt = torch.cat([numbers for _, numbers in choose(recipe, everything)]).unique()
     train = everything if len(learnt) == len(everything) else everything.pick(learnt)
     for pictures, what in ((real, f"{source}, split {split}"), (train, f"{options.data}, what the recipe learns from")):
@@ -177,22 +178,18 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     return train, real, split
 
 
-def reading(recipe: "Recipe", source: str, split: str, others: bool) -> "Recipe":
-    """How the reference is read: as the training pictures; of other ones the columns are found, and classes needn't be.
+def reading(recipe: "Recipe", source: str, split: str) -> "Recipe":
+    """How other pictures than those of the recipe are read: their columns may have other names, or no classes."""
+    from training.sources import open_dataset, read_labels
 
-    Args:
-        recipe: of the model.
-        source: the reference.
-        split: of that.
-        others: is it another data set than the one that the model learnt from?
-    """
-    from training.sources import open_source
-
-    if not others:
-        return dataclasses.replace(recipe, data=source)
-    found = dataclasses.replace(recipe, data=source, image_column="", label_column="")
-    plain = dataclasses.replace(found, classes=(), conditional=False)
-    return plain if open_source(plain, split).labels is None else found
+    found = dataclasses.replace(recipe, data=source)
+    if source == recipe.data or source.startswith("stacked:"):
+        return found
+    rows = open_dataset(found, split)
+    image, label = (name if name in rows.column_names else "" for name in (found.image_column, found.label_column))
+    found = dataclasses.replace(found, image_column=image, label_column=label)
+    labels, _ = read_labels(rows, found)
+    return found if labels is not None else dataclasses.replace(found, classes=(), conditional=False)
 
 
 def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: Evaluate) -> "Pictures":

@@ -58,7 +58,7 @@ def run(options: Export) -> Path:
     recipe = Recipe.load(options.run / RECIPE_FILE)
     folder = checkpoint.find(options.run, options.checkpoint)
     check_free(options.out, options.force)
-    with appearing(options.out) as aside:
+    with appearing(options.out, options.force) as aside:
         write_model(recipe, folder, options, aside)
     return options.out
 
@@ -126,7 +126,10 @@ def facts(
 
 
 def about_run(recipe: Recipe, data: str) -> About:
-    """What is known of the preset and its data, where the run has both; only of the data where it draws other things.
+    """What is known of the preset and its data, where the run has both.
+
+    Of one that draws otherwise (another architecture, no classes) only what is known of the data; of other classes than
+    the preset's nothing, for its texts name them.
 
     Args:
         recipe: of the run.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganhub.errors import UserError, first_line
+from ganhub.layout import CARD_FILE, METRICS_FILE
 from training.folders import appearing
 from training.recipe import Recipe
 
@@ -146,8 +147,8 @@ def save(options: Extractor, network: "FeatureNet", metrics: dict[str, Any]) -> 
 
     with appearing(options.out) as aside:
         network.save_pretrained(aside)
-        (aside / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-        (aside / "README.md").write_text(card(options, network, metrics), encoding="utf-8")
+        (aside / METRICS_FILE).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        (aside / CARD_FILE).write_text(card(options, network, metrics), encoding="utf-8")
 
 
 def read(options: Extractor) -> "tuple[ImageData, ImageData, str]":

@@ -1,7 +1,7 @@
-"""Gradient penalties on the discriminator: pure functions `(judge, real, fake) -> scalar`.
+"""Gradient penalties on the discriminator: pure functions `(critic, real, fake) -> scalar`.
 
-`judge` maps images (B, C, R, R) to logits (B,), with labels and augmentation already bound.
-Where `real` and `fake` require a gradient and were already judged, the judge answers from that pass. Weights live in
+`critic` maps images (B, C, R, R) to logits (B,), with labels and augmentation already bound.
+Where `real` and `fake` require a gradient and were already judged, the critic answers from that pass. Weights live in
 the recipe: `penalties={"r1": 1.0}`.
 """
 
@@ -10,43 +10,43 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Judge = Callable[[Tensor], Tensor]
-Penalty = Callable[[Judge, Tensor, Tensor], Tensor]
+Logits = Callable[[Tensor], Tensor]
+Penalty = Callable[[Logits, Tensor, Tensor], Tensor]
 
 
-def input_gradient(judge: Judge, images: Tensor) -> Tensor:
-    """d judge(x) / d x for every sample: (B, C, R, R) -> (B, C*R*R), differentiable in turn."""
+def input_gradient(critic: Logits, images: Tensor) -> Tensor:
+    """d critic(x) / d x for every sample: (B, C, R, R) -> (B, C*R*R), differentiable in turn."""
     if not images.requires_grad:
         images = images.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(judge(images).sum(), images, create_graph=True)
+    (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
     return gradient.flatten(1)
 
 
-def r1(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
+def r1(critic: Logits, real: Tensor, fake: Tensor) -> Tensor:
     """|gradient|^2 / 2 on real images: Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, equation 9."""
-    return input_gradient(judge, real).square().sum(1).mean() / 2
+    return input_gradient(critic, real).square().sum(1).mean() / 2
 
 
-def r2(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
+def r2(critic: Logits, real: Tensor, fake: Tensor) -> Tensor:
     """The same on generated images, equation 10 of the same paper; R3GAN uses both."""
-    return r1(judge, fake, real)
+    return r1(critic, fake, real)
 
 
-def one_centred(judge: Judge, images: Tensor) -> Tensor:
+def one_centred(critic: Logits, images: Tensor) -> Tensor:
     """(|gradient| - 1)^2 at the given images."""
-    return (input_gradient(judge, images).norm(dim=1) - 1).square().mean()
+    return (input_gradient(critic, images).norm(dim=1) - 1).square().mean()
 
 
-def wgan_gp(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
+def wgan_gp(critic: Logits, real: Tensor, fake: Tensor) -> Tensor:
     """(|gradient| - 1)^2 somewhere between a real and a generated image: Gulrajani et al. 2017.
 
     https://arxiv.org/abs/1704.00028, algorithm 1, where its weight is 10.
     """
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
-    return one_centred(judge, real.detach().lerp(fake.detach(), share))
+    return one_centred(critic, real.detach().lerp(fake.detach(), share))
 
 
-def dragan(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
+def dragan(critic: Logits, real: Tensor, fake: Tensor) -> Tensor:
     """(|gradient| - 1)^2 near the real images: Kodali et al. 2017, https://arxiv.org/abs/1705.07215, weight 10.
 
     As in the authors' code, an image moves by a random share of noise that is U(0, 1) times half the standard deviation
@@ -54,7 +54,7 @@ def dragan(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
     """
     noise = 0.5 * real.detach().std() * torch.rand_like(real)
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
-    return one_centred(judge, real.detach() + share * noise)
+    return one_centred(critic, real.detach() + share * noise)
 
 
 def pulling_away(code: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from ganhub.errors import UserError, first_line
 from ganhub.files import read_object
 from training.crops import CROPS, around, read_picture, take
 from training.detectors import Detector, find_detector
+from training.folders import put
 from training.preparation_report import DUPLICATE, NO_CLASS, UNREADABLE, Report
 from training.recipe import Recipe
 from training.sources import Source, existing, open_source, pictures
@@ -243,32 +243,6 @@ def terminate_cleanly() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def put(new: Path, out: Path) -> None:
-    """Rename a folder. What was at `out` goes when that is done, and comes back if it fails.
-
-    Raises:
-        OSError: it failed.
-        UserError: it failed, and so did the way back; names where the old folder is.
-    """
-    if not out.exists():
-        new.rename(out)
-        return
-    keep = Path(tempfile.mkdtemp(dir=out.parent, prefix=".replaced-"))  # which no one else cleans up
-    old = keep / out.name
-    try:
-        out.rename(old)
-        new.rename(out)
-    except BaseException as error:
-        try:
-            if old.exists():
-                old.rename(out)
-            keep.rmdir()
-        except OSError:
-            raise UserError(f"{out}: can't be written ({first_line(error)}); what was there is in {old}") from error
-        raise
-    shutil.rmtree(keep, ignore_errors=True)
 
 
 @contextmanager

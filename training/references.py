@@ -12,7 +12,6 @@ from ganhub.errors import UserError
 from training.data import ImageData
 
 SHARE = 0.1
-LEAVE_OUT = "leave out what names it to hold back a tenth"
 HELD_BACK = "a seeded tenth of {}, held back"  # what a report calls them, of a split
 
 
@@ -37,10 +36,11 @@ def learn_and_ask(
     if (source, chosen) != (data, split):
         test = load(source, chosen)
         if test.digest == train.digest:
-            raise UserError(f"{source}, split {chosen}: holds the very pictures to learn from; {LEAVE_OUT}")
+            way_out = "leave it out to hold back a tenth" if test_data or test_split else "name another: --test-split"
+            raise UserError(f"{source}, split {chosen}: holds the very pictures to learn from; {way_out}")
         return train, test, chosen
     if test_split:
-        raise UserError(f"--test-split {test_split}: is the split to learn from; {LEAVE_OUT}")
+        raise UserError(f"--test-split {test_split}: is the split to learn from; leave it out to hold back a tenth")
     return *hold_back(train, seed), HELD_BACK.format(split)
 
 

@@ -32,14 +32,14 @@ class Said:
 def with_said(facts: Facts, options: Said) -> Facts:
     """The facts with what was said in place of what was known.
 
-    Another licence comes without the name and link of the old one, and with other terms of the data nobody has allowed
-    to show its pictures.
+    Another licence comes without the name and link of the old one, and other terms of the data don't allow a card to
+    show its pictures.
     """
     given: dict[str, Any] = {item.name: getattr(options, item.name) for item in dataclasses.fields(Said)}
     given["data"] = given.pop("data_citation")
     given = {name: text for name, text in given.items() if text}
-    if "license" in given:
+    if given.get("license", facts.license) != facts.license:
         given = {"license_name": "", "license_link": "", **given}
-    if "data_terms" in given:
+    if given.get("data_terms", facts.data_terms) != facts.data_terms:
         given["show_data"] = False
     return dataclasses.replace(facts, **given)

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ganhub.card.facts import POINTS, UNSAID, Facts, read_facts
+from ganhub.card.facts import POINT_CHANNELS, UNSAID, Facts, read_facts
 from ganhub.card.licenses import LICENSES
 from ganhub.directions import weights_of
 from ganhub.errors import UserError
@@ -41,7 +41,7 @@ def unfilled(folder: Path) -> list[str]:
     """What is unfilled or unmeasured in the card of a model folder, a phrase each, with how to fill it; [] when whole.
 
     Raises:
-        UserError: card.json, metrics.json or recipe.json is damaged.
+        UserError: card.json, metrics.json, recipe.json or generator/config.json is damaged.
     """
     expected = dict(EXPORTED)
     missing = []
@@ -57,8 +57,8 @@ def unfilled(folder: Path) -> list[str]:
         for name, what in expected.items()
         if not (folder / name).is_file() or not (folder / name).stat().st_size
     ]
-    measured = [] if _generator(folder).get("channels") == POINTS else _measured(folder)  # measures are of pictures
-    return files + missing + measured + _directions(folder)
+    pictures = _generator(folder).get("channels") != POINT_CHANNELS  # only of these there are measures
+    return files + missing + (_measured(folder) if pictures else []) + _directions(folder)
 
 
 def _facts(facts: Facts) -> list[str]:

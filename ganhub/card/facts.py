@@ -12,7 +12,7 @@ from ganhub.files import read_object, write_text
 from ganhub.layout import FACTS_FILE
 
 UNSAID = "not stated by the author."
-POINTS = 2  # channels of a generator that draws points in the plane, and no pictures
+POINT_CHANNELS = 2  # channels of a generator that draws points in the plane, and no pictures
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ METRICS: dict[str, tuple[str, str, str]] = {
 
 def what_is_drawn(generator: Mapping[str, Any]) -> str:
     """ "32x32 pixels, grey", by the generator's config."""
-    if generator["channels"] == POINTS:
+    if generator["channels"] == POINT_CHANNELS:
         return "points in the plane"
     return (
         f"{generator['resolution']}x{generator['resolution']} pixels, {'grey' if generator['channels'] == 1 else 'RGB'}"

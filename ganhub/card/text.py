@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ganhub.card.facts import POINTS, UNSAID, Facts, read_facts, save_facts, what_is_drawn
+from ganhub.card.facts import POINT_CHANNELS, UNSAID, Facts, read_facts, save_facts, what_is_drawn
 from ganhub.card.front import front_matter
 from ganhub.card.measured import cell
 from ganhub.card.measured import section as measured_section
@@ -115,10 +115,9 @@ def _sections(
 
 
 def _measured(folder: Path, facts: Facts, generator: dict[str, Any], metrics: dict[str, Any]) -> str:
-    if generator["channels"] == POINTS and not metrics:
-        return (
-            "## Metrics\n\nThese compare pictures; `python -m training modes` counts the modes that points have found."
-        )
+    if generator["channels"] == POINT_CHANNELS and not metrics:
+        counted = "`python -m training modes` counts the modes that they found"
+        return f"## Metrics\n\nNot measured, for these are no pictures; {counted}."
     return measured_section(metrics, facts, (folder / STRIP_FILE).exists())
 
 
@@ -134,7 +133,7 @@ def _usage(folder: Path, facts: Facts, generator: dict[str, Any]) -> str:
     names = _class_names(folder, generator)
     labels = f", labels={_example(names, generator['num_classes'])}" if generator["num_classes"] else ""
     classes = _classes(names, generator["num_classes"])
-    points = ', output_type="np"' if generator["channels"] == POINTS else ""
+    points = ', output_type="np"' if generator["channels"] == POINT_CHANNELS else ""
     parts = [
         "## How to use it",
         f"```python\nfrom ganhub import GANPipeline\n\npipe = {_load(facts.name)}\n"

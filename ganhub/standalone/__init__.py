@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ganhub.errors import UserError, first_line
 from ganhub.files import write_text
-from ganhub.layout import INDEX_FILE
+from ganhub.layout import DISCRIMINATOR, GENERATOR, INDEX_FILE
 from ganhub.standalone.assemble import assemble
 from ganhub.standalone.sources import Part
 
@@ -21,7 +21,7 @@ HANDLER_FILE = "handler.py"
 REQUIREMENTS_FILE = "requirements.txt"
 # What the generated files import, in the ranges of pyproject.toml; accelerate would only load a little faster.
 REQUIREMENTS = ("torch>=2.6", "diffusers>=0.36", "safetensors>=0.5", "numpy>=1.26", "pillow>=10.1")
-NETWORKS = ("generator", "discriminator")
+NETWORKS = (GENERATOR, DISCRIMINATOR)
 SNAPSHOTS = "snapshots/*/*/*.safetensors"
 BASE = "ganhub.models.base"
 
@@ -53,7 +53,7 @@ def write(folder: Path) -> list[Path]:
     index = read_index(folder)
     files = {folder / PIPELINE_FILE: pipeline_source()}
     for part, base in zip(NETWORKS, (Generator, Discriminator)):
-        if part == "generator" or index.get(part) not in (None, [None, None]):
+        if part == GENERATOR or index.get(part) not in (None, [None, None]):
             find_class(index, part, base, folder)
             module = index[part][0]
             files[folder / part / f"{module}.py"] = network_source(module)

@@ -58,7 +58,10 @@ def check_label(model: Model, value: Any) -> int | None:
         return None
     if not model.classes:
         raise UserError(f"{model.name} has no classes; leave label out, got {show(value)}")
-    return class_id(value, model.classes)
+    try:
+        return class_id(value, model.classes)
+    except UserError as error:
+        raise UserError(f"{error}; leave it empty for every class in turn") from error
 
 
 def check_seed(value: Any) -> int:

@@ -64,7 +64,7 @@ def test_a_pull_without_the_network_says_what_it_needs():
     command = [sys.executable, "-m", "ganhub", "pull", "alice/never-seen"]
     for setting, words in (
         ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "the Hub can't be reached, and only it has the newest version"),
-        ({"HF_HUB_OFFLINE": "1"}, "only the Hub has the newest version, and it may not be asked"),
+        ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set, and only the Hub has the newest version; unset it"),
     ):
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **setting})
         assert done.returncode == 1 and words in done.stderr

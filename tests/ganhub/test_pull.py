@@ -11,7 +11,6 @@ from huggingface_hub import HfApi
 
 import ganhub
 from ganhub import GANPipeline, UserError, cli, hub
-from ganhub.hub import snapshots
 from ganhub.models import dcgan, resnet
 from ganhub.models.base import Generator
 from ganhub.versions import how_to_update
@@ -102,11 +101,6 @@ def test_a_snapshot_is_the_generator_as_it_was(where, repo, model, monkeypatch):
         GANPipeline.from_pretrained(name, snapshot=5)
     with pytest.raises(UserError, match="snapshot must be the number of real images"):
         GANPipeline.from_pretrained(name, snapshot="../..")
-
-
-def test_snapshots_are_listed_without_fetching_weights(hub, repo):
-    assert snapshots(repo) == [120000]
-    assert not [request for request in hub.requests if "safetensors" in request["path"]]
 
 
 def test_a_newer_ganhub_is_asked_for_by_its_version(model):

@@ -99,7 +99,7 @@ HOSTILE: dict[str, Any] = {"<i>m": Model("<i>m", FakePipeline(["<img src=x>"]), 
         ({"model": "<b>cats"}, "model must be one of &lt;i&gt;m, got '&lt;b&gt;cats'"),
         (
             {"model": "<i>m", "label": "<u>"},
-            "a class, 0 to 0 or &lt;img src=x&gt;; got '&lt;u&gt;'",
+            "a class, 0 or &lt;img src=x&gt;; got '&lt;u&gt;'; leave it empty for every class",
         ),
     ],
 )

@@ -70,7 +70,7 @@ def test_mistakes_are_one_line(arguments, words, monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_field_of_a_recipe_is_an_option(name, monkeypatch, capsys):
+def test_every_setting_of_a_recipe_is_an_option(name, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, "train", name, "--help")
     assert stop.value.code == 0
