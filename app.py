@@ -3,10 +3,11 @@
 import sys
 
 from ganhub.errors import UserError
-from ganhub.studio import launch
 
 if __name__ == "__main__":
     try:
+        from ganhub.studio import launch  # which refuses a port of nonsense before gradio reads it
+
         launch()
     except UserError as error:
         sys.exit(f"ganhub: {error}")

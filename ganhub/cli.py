@@ -219,7 +219,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--discriminator", action="store_true", help="the discriminator too")
     command.add_argument("--all", action="store_true", help="all that ganhub reads: variants, snapshots, training log")
     command.add_argument("--out", type=Path, help="copy the model folder here; must not exist yet")
-    command = add("app", app, "start the studio in the browser")
+    command = add("app", app, "serve the studio and print its address")
     command.add_argument("models", nargs="*", metavar="MODEL", help="models to show (default: the embedded ones)")
     command.add_argument("--port", type=int, help="default: GRADIO_SERVER_PORT, else 7860")
     return top

@@ -32,12 +32,13 @@ APP = '''"""The Space: ganhub's studio on these models. `ganhub space` wrote it;
 import sys
 
 from ganhub.errors import UserError
-from ganhub.studio import launch
 
 MODELS = {models}
 
 if __name__ == "__main__":
     try:
+        from ganhub.studio import launch  # which refuses a port of nonsense before gradio reads it
+
         launch(MODELS)
     except UserError as error:
         sys.exit(f"ganhub: {{error}}")

@@ -6,8 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 from ganhub.errors import UserError, first_line
 from ganhub.layout import INDEX_FILE
 
@@ -32,6 +30,8 @@ def appearing(out: Path, force: bool = False) -> Iterator[Path]:
     Raises:
         UserError: the disk won't do, or the place was taken meanwhile.
     """
+    from safetensors import SafetensorError
+
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as parent:

@@ -60,6 +60,7 @@ def write(folder: Path) -> list[Path]:
     index["_class_name"] = [Path(PIPELINE_FILE).stem, "GANPipeline"]
     if isinstance(names := index.get("class_names"), list):
         index["class_names"] = "\n".join(map(str, names))  # diffusers takes every list for a network's place
+    index.pop("_ignore_files", None)
     if history := sorted(file.relative_to(folder).as_posix() for file in folder.glob(SNAPSHOTS)):
         index["_ignore_files"] = history  # or diffusers would download them too
     save({**files, folder / INDEX_FILE: json.dumps(index, indent=2, sort_keys=True) + "\n"})

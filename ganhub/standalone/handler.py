@@ -48,7 +48,8 @@ class EndpointHandler:
             wrong = ", ".join(unknown) if isinstance(parameters, dict) else repr(parameters)[:80]
             raise ValueError(f"parameters may have {', '.join(PARAMETERS)}; got {wrong}")
         classes = self.classes(data.get("inputs"), parameters.get("labels"))
-        count = parameters.get("num_images", len(classes) or 1)
+        seed = parameters.get("seed")
+        count = parameters.get("num_images", len(classes) or (len(seed) if isinstance(seed, list) else 1))
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_IMAGES:
             raise ValueError(f"num_images must be a whole number from 1 to {MAX_IMAGES}, got {repr(count)[:80]}")
         labels = [classes[i % len(classes)] for i in range(count)] if classes else None

@@ -20,7 +20,7 @@ TABS = {
 MAX_WAITING = 64  # events; more are told that the studio is busy
 HOUR = 3600
 TITLE = """# ganhub studio
-Small GANs, drawing live. Pick one, roll the dice, share the address."""
+Small GANs, drawing live. Pick one, try new seeds, share the link."""
 
 
 def build(models: Sequence[str] | None = None) -> gr.Blocks:

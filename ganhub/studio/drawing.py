@@ -18,11 +18,12 @@ from ganhub.studio.state import Settings
 
 @dataclass(frozen=True)
 class Drawing:
-    """The pictures, in true pixels, and for each its seed, class id (None when unconditional), name and caption."""
+    """The pictures, in true pixels, and for each its seed, class id and name (None without), file name and caption."""
 
     pictures: list[Image.Image]
     seeds: list[int]
     labels: list[int] | None
+    classes: list[str] | None
     stems: list[str]
     captions: list[str]
 
@@ -32,11 +33,14 @@ def draw(model: Model, settings: Settings) -> Drawing:
     output: Any = model.pipeline(
         num_images=settings.num_images, labels=settings.label, seed=settings.seed, truncation=settings.truncation
     )
-    names = [model.classes[label] for label in output.labels] if output.labels else [""] * len(output.seeds)
+    known = model.classes
+    classes = [known[label] for label in output.labels] if output.labels else None
+    names = classes or [""] * len(output.seeds)
     return Drawing(
         pictures=output.images,
         seeds=output.seeds,
         labels=output.labels,
+        classes=classes,
         stems=[file_stem(model.name, name, seed, settings.truncation) for name, seed in zip(names, output.seeds)],
         captions=[f"{name} · seed {seed}" if name else f"seed {seed}" for name, seed in zip(names, output.seeds)],
     )
@@ -50,7 +54,7 @@ def file_stem(model: str, class_name: str, seed: int, truncation: float) -> str:
 
 def save_pictures(drawing: Drawing) -> list[str]:
     """One PNG each where gradio may serve it; returns the paths."""
-    return [save(to_png(image), f"{stem}.png") for image, stem in zip(drawing.pictures, drawing.stems)]
+    return save({f"{stem}.png": to_png(image) for image, stem in zip(drawing.pictures, drawing.stems)})
 
 
 def save_zip(model: Model, settings: Settings) -> str:
@@ -62,7 +66,8 @@ def save_zip(model: Model, settings: Settings) -> str:
             archive.writestr(zipfile.ZipInfo(f"{stem}.png"), to_png(image))
     class_name = "" if settings.label is None else model.classes[settings.label]
     stem = file_stem(model.name, class_name, settings.seed, settings.truncation)
-    return save(buffer.getvalue(), f"{stem}_{settings.num_images}-pictures.zip")
+    (path,) = save({f"{stem}_{settings.num_images}-pictures.zip": buffer.getvalue()})
+    return path
 
 
 def to_png(image: Image.Image) -> bytes:
@@ -72,13 +77,16 @@ def to_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def save(data: bytes, name: str) -> str:
-    """Put a file into gradio's cache, where each content has a folder; returns its path.
+def save(files: dict[str, bytes]) -> list[str]:
+    """Put files into gradio's cache, where the same contents have one folder; returns their paths.
 
-    Renamed into place: two visitors may ask for the same picture, and neither may be served the other's half of a file.
+    Renamed into place: two visitors may ask for the same pictures, and neither may be served half a file.
     """
-    folder = Path(get_upload_folder(), hashlib.sha256(data).hexdigest())
+    folder = Path(get_upload_folder(), hashlib.sha256(b"".join(files.values())).hexdigest())
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as aside:
-        aside.write(data)
-    return str(Path(aside.name).replace(folder / name))
+    paths = []
+    for name, data in files.items():
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as aside:
+            aside.write(data)
+        paths.append(str(Path(aside.name).replace(folder / name)))
+    return paths

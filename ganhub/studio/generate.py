@@ -1,5 +1,7 @@
 """The tab that draws: class, seed, number and truncation in; pictures, files and an address out."""
 
+import html
+import math
 import random
 import time
 from collections.abc import Callable
@@ -29,6 +31,7 @@ from ganhub.studio.state import (
     from_address,
     to_address,
 )
+from ganhub.values import is_number
 
 MAX_DICE = 999_999  # a seed that can be read out over the phone
 
@@ -40,9 +43,10 @@ SET_ADDRESS = """(link) => {
     if (window.parent !== window)  // in a Space, the address bar belongs to the page around this one
         window.parent.postMessage({queryString: url.searchParams.toString()}, "https://huggingface.co");
 }"""
-COPY_ADDRESS = """async () => {
-    try { await navigator.clipboard.writeText(window.location.href); }
-    catch { window.prompt("Copy this link:", window.location.href); }
+# The link has nothing else of the address in it, which may hold a private Space's token.
+COPY_LINK = """async (address) => {
+    const link = new URL(address, window.location.origin + window.location.pathname).href;
+    try { await navigator.clipboard.writeText(link); return "copied"; } catch { return link; }
 }"""
 SAVE_FILE = """(file) => {
     const link = Object.assign(document.createElement("a"), {href: file.url, download: file.orig_name});
@@ -50,6 +54,26 @@ SAVE_FILE = """(file) => {
     link.click();
     link.remove();
 }"""
+
+
+def update(models: dict[str, Model], name: Any, label: Any, seed: Any, count: Any, truncation: Any) -> Any:
+    """The controls, as they are at any moment -> what `show` gives.
+
+    While a number is typed beside a slider it may be missing, which waits, or beyond the slider's end, which is taken.
+    A class of the model before may still be chosen while another is shown.
+    """
+    if count is None or truncation is None:
+        return gr.skip()
+    model = check_model(models, name)
+    label = accept(partial(check_label, model), label, EVERY_CLASS)
+    return show(models, name, label, seed, clamp(count, 1, MAX_IMAGES), clamp(truncation, 0.0, MAX_TRUNCATION))
+
+
+def clamp(value: Any, least: float, most: float) -> Any:
+    """The nearest number that a slider has, whole if its ends are; what is no number stays for the checks."""
+    if not is_number(value) or not math.isfinite(value):
+        return value
+    return round(min(max(value, least), most), None if isinstance(least, int) else 2)
 
 
 def show(models: dict[str, Model], *values: Any) -> tuple[dict, str, str]:
@@ -71,12 +95,17 @@ def roll(models: dict[str, Model], *values: Any) -> tuple:
 
 
 def switch(models: dict[str, Model], name: Any, *values: Any) -> tuple:
-    """The same after the model was changed. The other controls come first, with defaults where they can't be used."""
-    model = check_model(models, name)
-    checks: tuple[Callable, ...] = (partial(check_label, model), check_seed, check_count, check_truncation)
-    defaults: tuple[Any, ...] = (None, Settings.seed, Settings.num_images, model.truncation)
-    label, seed, count, truncation = map(accept, checks, values, defaults)
-    if truncation in {other.truncation for other in models.values()}:  # one to begin with, so hardly a visitor's choice
+    """The same after the model was changed. The other controls come first, with defaults where they can't be used.
+
+    The last value is the address of what was shown before.
+    """
+    label, seed, count, truncation, address = values
+    model, before = check_model(models, name), from_address(models, read_query(address))[0].model
+    label = accept(partial(check_label, model), label, None)
+    count = accept(check_count, count, Settings.num_images)
+    seed = accept(partial(check_seed, num_images=count), seed, Settings.seed)
+    truncation = accept(check_truncation, truncation, model.truncation)
+    if truncation == models[before].truncation:  # what that model begins with, so no visitor's choice
         truncation = model.truncation
     value, rest = label_value(model, label), (seed, count, truncation)
     return gr.update(**selector(model, value)), *rest, *show(models, name, value, *rest)
@@ -100,9 +129,23 @@ def restore(models: dict[str, Model], query: dict[str, str]) -> tuple:
     return model.name, gr.update(**selector(model, label)), *rest, *show(models, model.name, label, *rest)
 
 
+def read_query(address: Any) -> dict[str, str]:
+    """The keys and values of an address's query."""
+    return dict(parse_qsl(str(address or "").lstrip("?")))
+
+
+def tell(copied: Any) -> None:
+    """Whether the link was copied, or the link itself where the browser doesn't allow that."""
+    done = copied == "copied"
+    text = "Link copied. Whoever opens it sees these pictures." if done else f"Copy this link: {copied}"
+    gr.Info(html.escape(text, quote=False), duration=3 if done else 60)
+
+
 def pack(models: dict[str, Model], address: Any) -> str:
     """The address of what is shown -> the path of a zip with all its pictures."""
-    settings, problems = from_address(models, dict(parse_qsl(str(address).lstrip("?"))))
+    if not address:
+        raise UserError("nothing is drawn yet; wait for the pictures")
+    settings, problems = from_address(models, read_query(address))
     if problems:
         raise UserError(problems[0])
     return save_zip(models[settings.model], settings)
@@ -118,7 +161,7 @@ def answer(models: dict[str, Model], *values: Any) -> tuple[list[dict], dict]:
         "model": model.name,
         "seeds": drawing.seeds,
         "labels": drawing.labels,
-        "class_names": [model.classes[i] for i in drawing.labels] if drawing.labels else None,
+        "class_names": drawing.classes,
         "truncation": settings.truncation,
         "address": to_address(model, settings),
     }
@@ -163,7 +206,7 @@ def build(page: Page) -> None:
             count = gr.Slider(1, MAX_IMAGES, Settings.num_images, step=1, label="Pictures", buttons=[])
             truncation = gr.Slider(
                 0, MAX_TRUNCATION, first.truncation, step=0.05, label="Truncation",
-                info="Lower: more alike. Higher: more daring.", buttons=[],
+                info="Lower: safer and more alike. Higher: more varied, more often broken.", buttons=[],
             )  # fmt: skip
         with gr.Column(scale=3, min_width=300, elem_classes="result"):
             gallery = gr.Gallery(
@@ -175,25 +218,23 @@ def build(page: Page) -> None:
                 download = gr.Button("Download all", size="sm")
                 copy = gr.Button("Copy link", size="sm")
     address = gr.Textbox(visible="hidden", elem_id="address")
-    archive = gr.DownloadButton(visible="hidden")
+    archive, copied = gr.DownloadButton(visible="hidden"), gr.Textbox(visible="hidden")
     controls, shown = [page.picker, label, seed, count, truncation], [gallery, status, address]
 
-    def on(handler: Callable, *triggers: Any, outputs: list[gr.Component]) -> None:
+    def on(handler: Callable, *triggers: Any, inputs: list[gr.Component], outputs: list[gr.Component]) -> None:
         gr.on(
-            triggers, page.handler(handler), controls, outputs, trigger_mode="always_last",
+            triggers, page.handler(handler), inputs, outputs, trigger_mode="always_last",
             show_progress="minimal", show_progress_on=status, api_visibility="private", **DRAWS,
         )  # fmt: skip
 
-    on(show, generate.click, seed.submit, label.input, count.input, truncation.input, outputs=shown)
-    on(roll, dice.click, outputs=[seed, *shown])
-    on(switch, page.picker.input, outputs=[label, seed, count, truncation, *shown])
-    page.on_load(restore, [page.picker, label, seed, count, truncation, *shown])
+    changes = [generate.click, seed.submit, label.input, count.input, truncation.input]
+    on(update, *changes, inputs=controls, outputs=shown)
+    on(roll, dice.click, inputs=controls, outputs=[seed, *shown])
+    on(switch, page.picker.input, inputs=[*controls, address], outputs=[*controls[1:], *shown])
+    page.on_load(restore, [*controls, *shown], progress=status)
     address.change(None, address, js=SET_ADDRESS)
-    copy.click(
-        lambda: gr.Info("Link copied. Whoever opens it sees these pictures.", duration=3),
-        js=COPY_ADDRESS,
-        api_visibility="private",
-    )
+    asked = copy.click(None, address, copied, js=COPY_LINK)
+    asked.then(tell, copied, api_visibility="private")
     packed = download.click(page.handler(pack), address, archive, api_visibility="private", **DRAWS)
     packed.success(None, archive, js=SAVE_FILE)
     publish(page)
@@ -202,7 +243,7 @@ def build(page: Page) -> None:
 def publish(page: Page) -> None:
     """The public `/generate`. Its types are documentation; what a client sends is checked like everything else."""
     default = next(iter(page.models))
-    handler = page.handler(answer)
+    handler = page.handler(answer, markup=False)
 
     def generate(
         model: str = default,
@@ -213,9 +254,11 @@ def publish(page: Page) -> None:
     ) -> tuple[list[Any], dict[str, Any]]:
         return handler(model, label, seed, num_images, truncation)
 
+    begins = [f"{model.truncation:g} for {model.name}" for model in page.models.values()]
     description = (
         f"Draw pictures. model: {', '.join(page.models)}. label: a class name or number, empty for every class in "
         f"turn. seed: 0 to {MAX_SEED}; picture i has seed + i. num_images: 1 to {MAX_IMAGES}. truncation: 0 to "
-        f"{MAX_TRUNCATION:g}. Returns the PNG files, and model, seeds, labels, class_names, truncation and address."
+        f"{MAX_TRUNCATION:g}; the page begins with {', '.join(begins)}. Returns the PNG files, and model, seeds, "
+        "labels, class_names, truncation and address."
     )
     gr.api(generate, api_name="generate", api_description=description, concurrency_id="draw", concurrency_limit=2)

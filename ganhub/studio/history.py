@@ -8,11 +8,12 @@ from PIL import Image
 from ganhub.errors import UserError
 from ganhub.studio.models import Model, open_sheet
 from ganhub.studio.page import Page
-from ganhub.studio.state import check_model, show
+from ganhub.studio.state import check_model, quoted
 from ganhub.values import is_int
 
 NOTHING = "This model keeps no pictures of its training."
-ABOUT = "The same seeds, drawn by the generator as it was after so many real pictures. Move the slider."
+ABOUT = "What the model drew at each stage of its training, from the same seeds."
+MOVE = " Move the slider."
 
 
 def sheet(models: dict[str, Model], name: Any, moment: Any) -> tuple[Image.Image | None, str]:
@@ -21,7 +22,7 @@ def sheet(models: dict[str, Model], name: Any, moment: Any) -> tuple[Image.Image
     if not model.history:
         return None, NOTHING
     if not is_int(moment) or not 0 <= moment < len(model.history):
-        raise UserError(f"the moment must be a whole number from 0 to {len(model.history) - 1}, got {show(moment)}")
+        raise UserError(f"the stage must be a whole number from 0 to {len(model.history) - 1}, got {quoted(moment)}")
     images, file = model.history[moment]
     try:
         with open_sheet(file) as picture:
@@ -39,19 +40,28 @@ def enlarged(picture: Image.Image) -> Image.Image:
 def move(models: dict[str, Model], name: Any, moment: Any) -> tuple[dict, str]:
     """The sheet and its line after the slider was moved."""
     picture, line = sheet(models, name, moment)
-    return image(picture), line
+    return image(picture, line), line
 
 
 def switch(models: dict[str, Model], name: Any) -> tuple[dict, dict, dict, str]:
     """The intro, the slider, the last sheet and its line after the model was changed; a line alone if it has none."""
     model = check_model(models, name)
     picture, line = sheet(models, name, max(len(model.history) - 1, 0))
-    return gr.update(visible=bool(model.history)), gr.update(**slider(model)), image(picture), line
+    return gr.update(**intro(model)), gr.update(**slider(model)), image(picture, line), line
 
 
-def image(picture: Image.Image | None) -> dict[str, Any]:
+def image(picture: Image.Image | None, line: str) -> dict[str, Any]:
     """What the component for the sheet shows; without one there is no empty box."""
-    return gr.update(value=picture, visible=picture is not None)
+    return gr.update(value=picture, visible=picture is not None, alt_text=alt_text(line))
+
+
+def alt_text(line: str) -> str:
+    """What those hear who don't see the sheet."""
+    return f"Samples {line.replace('*', '')}"
+
+
+def intro(model: Model) -> dict[str, Any]:
+    return {"value": ABOUT + MOVE * (len(model.history) > 1), "visible": bool(model.history)}
 
 
 def slider(model: Model) -> dict[str, Any]:
@@ -63,13 +73,13 @@ def build(page: Page) -> None:
     """The tab; it follows the picker."""
     first = page.models[page.picker.value]
     picture, line = sheet(page.models, first.name, max(len(first.history) - 1, 0))
-    intro = gr.Markdown(ABOUT, visible=bool(first.history))
-    moment = gr.Slider(**slider(first), step=1, label="Moment", buttons=[], elem_id="moment")
+    about = gr.Markdown(**intro(first))
+    moment = gr.Slider(**slider(first), step=1, label="Stage (0 is the first)", buttons=[], elem_id="moment")
     status = gr.Markdown(line, elem_id="moment-status")
     shown = gr.Image(
         picture, show_label=False, interactive=False, format="png", height="auto", buttons=["download", "fullscreen"],
-        elem_id="history", visible=picture is not None,
+        elem_id="history", visible=picture is not None, alt_text=alt_text(line),
     )  # fmt: skip
     options: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
     moment.input(page.handler(move), [page.picker, moment], [shown, status], trigger_mode="always_last", **options)
-    page.picker.change(page.handler(switch), page.picker, [intro, moment, shown, status], **options)
+    page.picker.change(page.handler(switch), page.picker, [about, moment, shown, status], **options)

@@ -173,5 +173,5 @@ def inline_pictures(card: str, folder: Path) -> str:
         return f"![{alt}](data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()})"
 
     parts = CODE.split(card)
-    parts[::2] = [IMAGE.sub(embed, re.sub(r"<(?=[A-Za-z/!])", "&lt;", part)) for part in parts[::2]]
+    parts[::2] = [re.sub(r"<(?=[A-Za-z/!])", "&lt;", IMAGE.sub(embed, part)) for part in parts[::2]]
     return "".join(parts)

@@ -25,31 +25,39 @@ class Page:
     picker: gr.Radio
     blocks: gr.Blocks
 
-    def handler(self, function: Callable) -> Callable:
-        """`function(models, *values)` as a Gradio event handler of the values, with its errors made presentable."""
-        return guarded(lambda *values: function(self.models, *values), function.__name__)
+    def handler(self, function: Callable, markup: bool = True) -> Callable:
+        """`function(models, *values)` as a Gradio event handler of the values, as `guarded` has it."""
+        return guarded(lambda *values: function(self.models, *values), function.__name__, markup)
 
-    def on_load(self, function: Callable, outputs: list[gr.Component]) -> None:
-        """Call `function(models, query)` with the address's query when the page opens."""
+    def on_load(self, function: Callable, outputs: list[gr.Component], progress: gr.Component) -> None:
+        """Call `function(models, query)` with the address's query when the page opens.
+
+        Args:
+            progress: shows that it is being worked on.
+        """
         run = self.handler(function)
 
         def load(request: gr.Request) -> Any:
             return run(dict(request.query_params))
 
-        self.blocks.load(load, None, outputs, show_progress="hidden", api_visibility="private", **DRAWS)
+        self.blocks.load(
+            load, None, outputs, show_progress="minimal", show_progress_on=progress, api_visibility="private", **DRAWS
+        )
 
 
-def guarded(handler: Callable, name: str) -> Callable:
+def guarded(handler: Callable, name: str, markup: bool = True) -> Callable:
     """The handler, with a UserError shown in its own words, and any other error logged and shown without details.
 
-    Gradio renders messages as HTML, and what visitors send and models name may hold markup.
+    Args:
+        markup: the message becomes HTML, so what visitors send and models name is escaped; not so for the API.
     """
 
     def safe(*values: Any) -> Any:
         try:
             return handler(*values)
         except UserError as error:
-            raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error
+            text = html.escape(str(error), quote=False) if markup else str(error)
+            raise gr.Error(text, print_exception=False) from error
         except Exception as error:
             log.exception("%s failed", name)
             raise gr.Error("Something went wrong on our side. Please try again.", print_exception=False) from error

@@ -40,15 +40,14 @@ def check(models: dict[str, Model], model: Any, label: Any, seed: Any, num_image
         UserError: names the first value that is wrong, and what it may be.
     """
     found = check_model(models, model)
-    return Settings(
-        found.name, check_label(found, label), check_seed(seed), check_count(num_images), check_truncation(truncation)
-    )
+    class_id, count = check_label(found, label), check_count(num_images)
+    return Settings(found.name, class_id, check_seed(seed, count), count, check_truncation(truncation))
 
 
 def check_model(models: dict[str, Model], value: Any) -> Model:
     """The model of that name."""
     if not isinstance(value, str) or value not in models:
-        raise UserError(f"model must be one of {', '.join(models)}, got {show(value)}")
+        raise UserError(f"model must be one of {', '.join(models)}, got {quoted(value)}")
     return models[value]
 
 
@@ -57,31 +56,32 @@ def check_label(model: Model, value: Any) -> int | None:
     if value is None or value == EVERY_CLASS:
         return None
     if not model.classes:
-        raise UserError(f"{model.name} has no classes; leave label out, got {show(value)}")
+        raise UserError(f"{model.name} has no classes; leave label out, got {quoted(value)}")
     try:
         return class_id(value, model.classes)
     except UserError as error:
         raise UserError(f"{error}; leave it empty for every class in turn") from error
 
 
-def check_seed(value: Any) -> int:
-    """A whole number in range."""
-    if not is_int(value) or not 0 <= value <= MAX_SEED:
-        raise UserError(f"seed must be a whole number from 0 to {MAX_SEED}, got {show(value)}")
+def check_seed(value: Any, num_images: int) -> int:
+    """A whole number in range, and so are the seeds of the pictures after the first."""
+    last = MAX_SEED - num_images + 1
+    if not is_int(value) or not 0 <= value <= last:
+        raise UserError(f"seed must be a whole number from 0 to {last}, got {quoted(value)}")
     return value
 
 
 def check_count(value: Any) -> int:
     """A whole number in range."""
     if not is_int(value) or not 1 <= value <= MAX_IMAGES:
-        raise UserError(f"the number of images must be a whole number from 1 to {MAX_IMAGES}, got {show(value)}")
+        raise UserError(f"pictures (num_images, n) must be a whole number from 1 to {MAX_IMAGES}, got {quoted(value)}")
     return value
 
 
 def check_truncation(value: Any) -> float:
     """A number in range, to two decimals, so that pictures, names and addresses hold the same; NaN is in none."""
     if not is_number(value) or not 0 <= value <= MAX_TRUNCATION:
-        raise UserError(f"truncation must be a number from 0 to {MAX_TRUNCATION:g}, got {show(value)}")
+        raise UserError(f"truncation must be a number from 0 to {MAX_TRUNCATION:g}, got {quoted(value)}")
     return round(float(value), 2)
 
 
@@ -102,13 +102,14 @@ def from_address(models: dict[str, Model], query: Mapping[str, str]) -> tuple[Se
 
     model = read("model", lambda text: check_model(models, text), next(iter(models.values())))
     label = read("label", lambda text: check_label(model, text), None)
-    seed = read("seed", lambda text: check_seed(to_number(text)), None)
+    count = read("n", lambda text: check_count(to_number(text)), Settings.num_images)
+    seed = read("seed", lambda text: check_seed(to_number(text), count), None)
     truncation = model.truncation if seed is None else Settings.truncation
     settings = Settings(
         model=model.name,
         label=label,
         seed=Settings.seed if seed is None else seed,
-        num_images=read("n", lambda text: check_count(to_number(text)), Settings.num_images),
+        num_images=count,
         truncation=read("truncation", lambda text: check_truncation(to_number(text)), truncation),
     )
     return settings, problems
@@ -134,6 +135,6 @@ def to_number(text: str) -> int | float | str:
     return float(text) if re.fullmatch(r"-?[0-9]{0,20}\.?[0-9]{1,20}", text) else text
 
 
-def show(value: Any) -> str:
+def quoted(value: Any) -> str:
     """A value for a message: short, whatever was sent."""
-    return reprlib.repr(value)
+    return "nothing" if value is None else reprlib.repr(value)

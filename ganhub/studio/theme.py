@@ -48,7 +48,7 @@ CSS = """
 #picker { padding: 0; border: none; background: none; box-shadow: none; overflow: visible !important; }
 #picker .wrap { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 10px; }
 #picker label { align-items: flex-start; padding: 10px 14px; border-radius: 12px; box-shadow: none; }
-#picker label:has(input:focus-visible) { outline: 3px solid var(--primary-300); outline-offset: 1px; }
+#picker label:has(input:focus-visible) { outline: 3px solid var(--primary-500); outline-offset: 1px; }
 #picker input { position: absolute; opacity: 0; }
 #picker span { display: block; margin: 0; white-space: pre-line; font-weight: 400; font-size: 0.85rem;
     line-height: 1.4; }

@@ -24,7 +24,18 @@ license: mit
 
 Handwritten digits in **ten classes**, for tests. More text.
 """
-FROGS_CARD = "# Frogs\n\nFrogs in colour, for tests.\n\n![spy](https://example.com/spy.png)\n"
+FROGS_CARD = """# Frogs
+
+Frogs in colour, for tests.
+
+![spy](https://example.com/spy.png) ![spy][1]
+
+| measure | value |
+| --- | --- |
+| distance | 0.5 |
+
+[1]: https://example.com/another-spy.png
+"""
 SHEETS = {1000: "red", 20_000: "lime", 300_000: "blue"}
 PATIENCE = 60  # seconds that a request may take on a busy machine
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "7", "eight", "nine"]

@@ -24,7 +24,7 @@ from ganhub.models import resnet
 from ganhub.pipeline import GANPipeline
 from ganhub.studio import app, launch
 from ganhub.studio.drawing import file_stem
-from ganhub.studio.generate import MAX_DICE, columns, pack, roll, show, switch
+from ganhub.studio.generate import MAX_DICE, columns, pack, roll, show, switch, tell, update
 from ganhub.studio.history import NOTHING, move, sheet
 from ganhub.studio.history import switch as switch_training
 from ganhub.studio.models import (
@@ -53,6 +53,7 @@ MODELS: dict[str, Any] = {
     "digits": Model("digits", FakePipeline(["zero", "one", "7", "a & b", "eight"]), "", ""),  # type: ignore[arg-type]
     "frogs": Model("frogs", FakePipeline([]), "", ""),  # type: ignore[arg-type]
 }
+ROOT = Path(__file__).parents[2]
 GOOD: dict[str, Any] = {"model": "digits", "label": "", "seed": 0, "num_images": 16, "truncation": 1.0}
 
 
@@ -78,7 +79,7 @@ BAD = [
 
 @pytest.mark.parametrize(("key", "value"), BAD)
 def test_a_bad_value_is_named_in_one_short_line(key: str, value: Any) -> None:
-    with pytest.raises(UserError, match="number of images" if key == "num_images" else key) as error:
+    with pytest.raises(UserError, match=key) as error:
         check(MODELS, **GOOD | {key: value})
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 250
@@ -127,7 +128,7 @@ values_of_digits = st.fixed_dictionaries(
     {
         "model": st.just("digits"),
         "label": st.none() | st.integers(0, 4),
-        "seed": st.integers(0, MAX_SEED),
+        "seed": st.integers(0, MAX_SEED - MAX_IMAGES + 1),
         "num_images": st.integers(1, MAX_IMAGES),
         "truncation": st.floats(0, 2),
     }
@@ -157,7 +158,7 @@ def test_each_bad_part_of_an_address_falls_back_alone() -> None:
     query = {"model": "digits", "label": "ten", "seed": "42", "n": "1e3", "truncation": "nan"}
     settings, problems = from_address(MODELS, query)
     assert settings == Settings("digits", seed=42)
-    assert [problem.split(" must")[0] for problem in problems] == ["a label", "the number of images", "truncation"]
+    assert [problem.split(" must")[0] for problem in problems] == ["a label", "pictures (num_images, n)", "truncation"]
 
 
 @pytest.mark.parametrize(
@@ -210,10 +211,11 @@ def test_a_card_shows_its_own_pictures_and_no_others(tmp_path: Path) -> None:
         Image.new("L", (2, 2)).save(file)
     card = inline_pictures(
         "![own](samples.png) ![away](https://example.com/a.png) ![up](../secret.png) ![gone](no.png)\n"
+        "![angled](<samples.png>)\n"
         '<img src="https://example.com/b.png"> `<kept>`',
         folder,
     )
-    assert card.count("![") == card.count("data:image/png;base64,") == 1
+    assert card.count("![") == card.count("](data:image/png;base64,") == 2
     assert "*away* *up* *gone*" in card
     assert "example.com/a.png" not in card
     assert "<img" not in card
@@ -299,10 +301,10 @@ def loaded(model_folders: dict[str, Path]) -> dict[str, Model]:
 
 
 def test_another_model_keeps_a_class_that_it_knows_and_mends_the_rest(loaded: dict[str, Model]) -> None:
-    label, *others, _, _, address = switch(loaded, "digits", "two", 5, 4, 0.5)
+    label, *others, _, _, address = switch(loaded, "digits", "two", 5, 4, 0.5, "?model=frogs")
     assert (label["value"], others) == ("two", [5, 4, 0.5])
     assert address == "?model=digits&label=two&seed=5&n=4&truncation=0.5"
-    label, *others, _, _, address = switch(loaded, "frogs", "two", None, 4, "x")
+    label, *others, _, _, address = switch(loaded, "frogs", "two", None, 4, "x", address)
     assert (label["value"], label["visible"], others) == ("", False, [0, 4, 1.0])
     assert address == "?model=frogs&seed=0&n=4"
 
@@ -313,16 +315,63 @@ def test_another_model_begins_with_its_own_truncation_unless_somebody_moved_it(
     generator = resnet.Generator(resolution=16, latent_dim=8, width=4, mapping=1)
     GANPipeline(generator).save_pretrained(tmp_path / "styled")
     models = loaded | load_models([str(tmp_path / "styled")])
-    for name, value, shown in (
-        ("styled", 1.0, 0.7),
-        ("styled", 0.5, 0.5),
-        ("frogs", 0.7, 1.0),
-        ("frogs", 0.65, 0.65),
-        ("styled", "far", 0.7),
+    for before, name, value, shown in (
+        ("frogs", "styled", 1.0, 0.7),
+        ("frogs", "styled", 0.5, 0.5),
+        ("frogs", "digits", 0.7, 0.7),
+        ("styled", "frogs", 0.7, 1.0),
+        ("styled", "frogs", 0.65, 0.65),
+        ("frogs", "styled", "far", 0.7),
+        ("styled", "frogs", 2**40, 1.0),
     ):
-        _, seed, count, truncation, *_, address = switch(models, name, "", 5, 1, value)
+        _, seed, count, truncation, *_, address = switch(models, name, "", 5, 1, value, f"?model={before}&seed=1")
         assert (seed, count, truncation) == (5, 1, shown)
         assert from_address(models, dict(parse_qsl(address.lstrip("?"))))[0].truncation == shown
+
+
+def test_half_typed_numbers_wait_or_stop_at_the_end(loaded: dict[str, Model]) -> None:
+    for count, truncation, shown in (
+        (100, 1.0, "&n=64"),
+        (0, 1.0, "&n=1"),
+        (4.9, 1.0, "&n=5"),
+        (16, 9, "&truncation=2"),
+    ):
+        *_, address = update(loaded, "frogs", "", 5, count, truncation)
+        assert address == f"?model=frogs&seed=5{shown}"
+    for count, truncation in ((None, 1.0), (16, None)):
+        assert update(loaded, "frogs", "", 5, count, truncation) == gr.skip()
+    for nonsense in ("x", float("nan"), [1]):
+        with pytest.raises(UserError, match="pictures .* must be a whole number from 1 to 64, got "):
+            update(loaded, "frogs", "", 5, nonsense, 1.0)
+
+
+def test_a_class_of_the_model_before_is_no_error_while_another_comes(loaded: dict[str, Model]) -> None:
+    *_, address = update(loaded, "frogs", "seven", 5, 1, 1.0)
+    assert address == "?model=frogs&seed=5&n=1"
+
+
+def test_every_picture_can_be_asked_for_by_its_own_seed(loaded: dict[str, Model]) -> None:
+    assert check(loaded, "frogs", "", MAX_SEED, 1, 1.0).seed == MAX_SEED
+    with pytest.raises(UserError, match=f"seed must be a whole number from 0 to {MAX_SEED - 1}, got {MAX_SEED}"):
+        check(loaded, "frogs", "", MAX_SEED, 2, 1.0)
+    settings, problems = from_address(loaded, {"model": "frogs", "seed": str(MAX_SEED), "n": "2"})
+    assert (settings.seed, settings.num_images, len(problems)) == (0, 2, 1)
+
+
+def test_nothing_is_packed_before_something_is_shown(loaded: dict[str, Model]) -> None:
+    with pytest.raises(UserError, match="wait for the pictures"):
+        pack(loaded, "")
+
+
+@pytest.mark.parametrize(
+    ("copied", "said"),
+    [("copied", "Link copied. Whoever"), ("http://a/?x=<b>", "Copy this link: http://a/?x=&lt;b&gt;")],
+)
+def test_a_link_that_could_not_be_copied_is_shown(copied: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(gr, "Info", lambda text, duration: told.append(text))
+    tell(copied)
+    assert len(told) == 1 and told[0].startswith(said)
 
 
 def test_the_dice_show_what_they_rolled(loaded: dict[str, Model]) -> None:
@@ -365,7 +414,7 @@ def test_a_moment_of_the_training_is_its_sheet_with_crisp_pixels(loaded: dict[st
 
 @pytest.mark.parametrize("moment", [3, -1, 1.0, True, None, "1", [0]])
 def test_a_moment_that_is_none_is_one_line(loaded: dict[str, Model], moment: Any) -> None:
-    with pytest.raises(UserError, match="the moment must be a whole number from 0 to 2"):
+    with pytest.raises(UserError, match="the stage must be a whole number from 0 to 2"):
         sheet(loaded, "digits", moment)
 
 
@@ -388,7 +437,8 @@ def test_a_sheet_that_is_cut_short_is_said_and_stops_nothing(loaded: dict[str, M
     broken = loaded | {"digits": dataclasses.replace(loaded["digits"], history=((10, file),))}
     said = "This picture of the training can't be read."
     assert sheet(broken, "digits", 0) == (None, said)
-    assert move(broken, "digits", 0) == ({"__type__": "update", "value": None, "visible": False}, said)
+    shown, line = move(broken, "digits", 0)
+    assert (shown["value"], shown["visible"], line) == (None, False, said)
 
 
 def test_the_training_tab_shows_a_model_what_it_has(loaded: dict[str, Model]) -> None:
@@ -419,6 +469,9 @@ def test_a_port_of_nonsense_in_the_environment_is_one_clear_line() -> None:
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert run.stdout == "GRADIO_SERVER_PORT must be a whole number from 1 to 65535, got 'abc'\n"
     assert "Traceback" not in run.stderr
+    run = subprocess.run([sys.executable, ROOT / "app.py"], env=environment, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr == "ganhub: GRADIO_SERVER_PORT must be a whole number from 1 to 65535, got 'abc'\n"
 
 
 def test_a_taken_port_is_one_clear_line(studio: str, model_folders: dict[str, Path]) -> None:
