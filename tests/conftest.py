@@ -1,6 +1,7 @@
 """Shared by all tests: no network, no cache of the user's, tiny models and tiny data."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -30,6 +31,11 @@ from ganhub import GANPipeline  # noqa: E402
 from ganhub.models import dcgan  # noqa: E402
 
 TINY = {"resolution": 16, "width": 4}
+
+
+def pytest_sessionfinish():
+    HUB.close()
+    shutil.rmtree(HOME, ignore_errors=True)
 
 
 @pytest.fixture

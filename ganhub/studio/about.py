@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from ganhub.card import what_is_drawn
 from ganhub.studio.models import Model
 from ganhub.studio.page import Page
 from ganhub.studio.state import check_model
@@ -16,7 +17,7 @@ def about(models: dict[str, Model], name: Any) -> str:
     size = sum(parameter.numel() for parameter in model.pipeline.generator.parameters())
     facts = [
         f"{type(model.pipeline.generator).arch} generator, {size:,} weights",
-        f"{config.resolution}x{config.resolution} pixels, {'greyscale' if config.channels == 1 else 'colour'}",
+        what_is_drawn(config),
         f"{len(model.classes)} classes" if model.classes else "no classes",
         f"{config.latent_dim} latent numbers per picture",
     ]

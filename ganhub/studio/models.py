@@ -16,7 +16,7 @@ from ganhub.pipeline import GANPipeline
 MAX_SUMMARY = 140  # characters
 MAX_CARD = 200_000  # characters that are read of it
 MAX_PROSE = 1000  # characters of a paragraph that may become the summary
-MAX_PICTURE = 4_000_000  # bytes of a picture in a card
+MAX_SHOWN = 4_000_000  # bytes of a picture in a card: it becomes part of the page
 MAX_PICTURES = 10  # in a card
 MAX_SIDE = 2048  # pixels of a sheet of the training
 STYLED_TRUNCATION = 0.7  # styles nearer to their mean break far more seldom; without styles it makes little difference
@@ -151,7 +151,7 @@ def own_picture(folder: Path, target: str) -> Path | None:
     try:
         file = (folder / target).resolve()
         inside = file.is_relative_to(folder.resolve()) and file.suffix.lower() == ".png"
-        return file if inside and file.is_file() and file.stat().st_size <= MAX_PICTURE else None
+        return file if inside and file.is_file() and file.stat().st_size <= MAX_SHOWN else None
     except (OSError, ValueError):  # a name that no file can have
         return None
 
