@@ -14,6 +14,7 @@ import logging
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -191,15 +192,23 @@ class Backup:
             return first_line(error) if isinstance(error, UserError) else f"{self.repo}: {first_line(error)}"
         return ""
 
+    def _wait(self, deadline: float) -> None:
+        if thread := self._thread:
+            with contextlib.suppress(KeyboardInterrupt):
+                thread.join(max(0.0, deadline - time.monotonic()))
+
     def _finish(self, patience: float) -> None:
         """Upload the newest checkpoint if that didn't happen yet, and wait for it; Ctrl-C gives up waiting."""
         if self._newest is None:
             return
         newest = self._newest.name
+        deadline = time.monotonic() + patience
+        under_way = self._thread is not None
         self._submit(self._newest)
-        if thread := self._thread:
-            with contextlib.suppress(KeyboardInterrupt):
-                thread.join(patience)
+        self._wait(deadline)
+        if under_way and self._failed:  # an attempt of before; this is the one of the end
+            self._submit(self._newest)
+            self._wait(deadline)
         if self._uploaded == newest:
             shutil.rmtree(self._aside, ignore_errors=True)
             self.report = (

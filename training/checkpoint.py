@@ -131,12 +131,19 @@ def _publish(aside: Path, final: Path, keep: int) -> None:
         shutil.rmtree(old)
 
 
+def device_name(device: torch.device) -> str:
+    """As a card has it, and `training.energy` knows it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple GPU"
+    return f"{os.cpu_count()} CPU cores ({torch.get_num_threads()} used)" if device.type == "cpu" else str(device)
+
+
 def environment(network: nn.Module) -> dict[str, str]:
     """Where a run runs, for its card."""
-    device = next(network.parameters()).device
-    cpu = f"{os.cpu_count()} CPU cores ({torch.get_num_threads()} used)"
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu,
+        "device": device_name(next(network.parameters()).device),
         "versions": f"ganhub {ganhub.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
     }
 

@@ -1,11 +1,27 @@
 """Other models beside a measured one: only what was measured alike may be compared."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ganhub.errors import UserError
 from ganhub.files import read_object
 from ganhub.layout import METRICS_FILE
+
+
+def named(folders: Sequence[Path]) -> dict[str, Path]:
+    """Model folders by their names; with the folder before it where two share one, as RUN/model does.
+
+    Raises:
+        UserError: two still have the same.
+    """
+    paths = [folder.resolve() for folder in folders]
+    names = [path.name for path in paths]
+    known = {name if names.count(name) == 1 else f"{path.parent.name}/{name}": path for path, name in zip(paths, names)}
+    if len(known) < len(paths):
+        asked = " ".join(map(str, folders))
+        raise UserError(f"--compare {asked}: two have one name; give each once, or rename one")
+    return known
 
 
 def read_kid(folder: Path, used: dict[str, Any]) -> dict[str, float]:

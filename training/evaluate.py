@@ -73,7 +73,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     """
     from ganhub.card.check import weights_sha256
     from ganhub.pipeline import GANPipeline
-    from training.compared import read_kid
+    from training.compared import named, read_kid
     from training.featurenet import check_device
     from training.lens import open_lens
     from training.measures import measure
@@ -97,7 +97,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     used = protocol(options, pictures, lens, split)
     if pipe.num_classes:
         used["class_mix"] = "as in the reference" if labelled_alike(pipe, real) else "equal"
-    compared = {folder.resolve().name: read_kid(folder, used) for folder in options.compare}
+    compared = {name: read_kid(folder, used) for name, folder in named(options.compare).items()}
     measured, nearest = measure(pictures, pipe.class_names, lens, options.seed, options.device)
     if trained_digest(options.folder) not in ("", train.digest):
         measured["notes"].append(OTHER_PICTURES)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ from training.recipe import Recipe
 from training.said import Said, with_said
 from training.sources import data_name
 
+FAR_BELOW = 0.1  # of the usual speed: nothing that only slows a machine down
 TOLD = ("classes", "conditional", "channels", "arch")  # fields that the texts about a preset speak of
 
 
@@ -155,7 +157,12 @@ def command(recipe: Recipe) -> str:
 
 
 def minutes(log: list[dict[str, float]]) -> float:
-    """Training time from the logged speeds, interruptions left out."""
+    """Training time from the logged speeds, interruptions left out: what is far below the usual speed was one."""
+    if not log:
+        return 0.0
+    speeds = [line["images_per_second"] for line in log]
+    usual = statistics.median(speeds)
     ends = [line["kimg"] for line in log]
     spans = [end - start for start, end in zip([0.0, *ends], ends)]
-    return sum(1000 * span / line["images_per_second"] for span, line in zip(spans, log)) / 60
+    steady = [speed if speed > FAR_BELOW * usual else usual for speed in speeds]
+    return sum(1000 * span / speed for span, speed in zip(spans, steady) if speed) / 60

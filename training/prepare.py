@@ -216,6 +216,7 @@ def prepare_one(content: bytes, detector: Detector | None, options: Prepare) -> 
     if side < options.min_size:
         return f"smaller than {options.min_size} pixels"
     picture = take(picture.convert("L") if options.channels == 1 else picture, options.resolution, box, options.resize)
+    picture.info = {}  # a colour profile, for instance: pictures are their pixels
     file = io.BytesIO()
     picture.save(file, "PNG")
     return Ready(file.getvalue(), enlarged=side < options.resolution)

@@ -52,7 +52,8 @@ def hold_back(data: ImageData, seed: int, share: float = SHARE) -> tuple[ImageDa
 
 
 def split_names(data: str) -> list[str]:
-    """The splits of a data set that can be read; [] where they can't be listed."""
+    """The splits of a data set that can be read, of stacks those of what they stack; [] where they can't be listed."""
+    data = data.removeprefix("stacked:")
     folder = Path(data).expanduser()
     try:
         return datasets.get_dataset_split_names(str(folder) if folder.exists() else data)

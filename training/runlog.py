@@ -96,7 +96,7 @@ class RunLog:
         self.accelerator.log({**means, "images_per_second": speed}, step=clock.images)
         if self.accelerator.is_main_process:
             with open(self.run_dir / LOG_FILE, "a") as file:
-                file.write(json.dumps({**line, "images_per_second": round(speed, 1)}) + "\n")
+                file.write(json.dumps({**line, "images_per_second": round(speed, 1) if speed >= 1 else speed}) + "\n")
         shown = {"img/s": f"{speed:.0f}", "D": f"{means['d_loss']:.3f}", "G": f"{means['g_loss']:.3f}"}
         self.bar.set_postfix({**shown, "D acc": f"{means['d_accuracy']:.0%}"}, refresh=False)
         self.bar.update(min(clock.kimg, self.recipe.kimg) - self.bar.n)

@@ -107,6 +107,7 @@ def prepare(
         backup.check(recipe.save_kimg)
     with accelerator.main_process_first():  # it fills the cache that the others read
         data = load_images(recipe)
+    check_classes(recipe, data)
     chosen = choose(recipe, data)
     data = data.to(accelerator.device)
     if accelerator.is_main_process:
@@ -115,6 +116,16 @@ def prepare(
     state = start_state(recipe, data, accelerator, resume)
     open_folder(recipe, run_dir, state, accelerator, resume)
     return recipe, accelerator, batches, state
+
+
+def check_classes(recipe: Recipe, data: ImageData) -> None:
+    """A class of which there is no picture would be drawn from noise."""
+    if not recipe.conditional or data.labels is None:
+        return
+    there = data.labels.unique().tolist()
+    if lacking := [name for i, name in enumerate(data.class_names) if i not in there]:
+        shown = ", ".join(lacking[:5]) + ", ..." * (len(lacking) > 5)
+        raise UserError(f"{recipe.data}: has no picture of class {shown}; name the others with --classes")
 
 
 @contextlib.contextmanager

@@ -96,6 +96,24 @@ def test_a_hub_that_fails_is_a_warning_and_the_next_checkpoint_tries_again(hub, 
     assert "has checkpoint 000005" in again.report
 
 
+def test_the_end_of_a_run_tries_again_what_was_under_way(hub, repo, recipe, tmp_path, monkeypatch, caplog):
+    """The upload that fails has begun before the run ends, and fails while the end waits for it."""
+    ended, push = threading.Event(), module.push
+
+    def fail_at_the_end(*arguments, **options):
+        if not ended.is_set():
+            assert ended.wait(60)
+            raise UserError("cut off")
+        return push(*arguments, **options)
+
+    monkeypatch.setattr(module, "push", fail_at_the_end)
+    backup = Backup(repo, 0.02)
+    finish = backup._finish
+    monkeypatch.setattr(backup, "_finish", lambda patience: (ended.set(), finish(patience)))
+    train(dataclasses.replace(recipe, kimg=0.02, save_kimg=0.02), tmp_path / "run", backup=backup)
+    assert "cut off; training goes on" in caplog.text and "has checkpoint 000005" in backup.report
+
+
 def test_a_hub_that_is_away_at_the_start_is_a_warning(recipe, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(module, "push", lambda *_, **__: (_ for _ in ()).throw(UserError("away")))
     monkeypatch.setattr(module.HfApi, "create_repo", gone)

@@ -64,6 +64,7 @@ def test_smoothing_keeps_a_constant_and_averages_a_peak():
         ("NVIDIA GeForce RTX 4070 Ti", 1, ("GPU", 1, 0.0)),  # a card of its own, that isn't listed
         ("NVIDIA GeForce RTX 4090 Laptop GPU", 1, ("GPU", 1, 0.0)),
         ("NVIDIA L40S", 1, ("GPU", 1, 350.0)),
+        ("Apple GPU", 1, ("GPU", 1, 0.0)),
         ("A card of tomorrow", 1, ("GPU", 1, 0.0)),
     ],
 )

@@ -162,6 +162,15 @@ def test_preparation_keeps_levels_and_shows_nothing_hidden():
     assert (prepare(encode(Image.new("L", (8, 8), 77)), 8, 3) == 77).all()
 
 
+def test_preparation_turns_a_picture_upright():
+    sideways, tag = Image.fromarray(np.repeat(np.uint8([[255, 0]]), 8, 0).repeat(4, 1)), Image.Exif()
+    tag[0x0112] = 6  # a camera held upright: what is at the left belongs to the top
+    file = io.BytesIO()
+    sideways.save(file, "PNG", exif=tag)
+    upright = prepare(file.getvalue(), 8, 1)[0]
+    assert (upright[:4] == 255).all() and (upright[4:] == 0).all()
+
+
 def table(tmp_path, **columns):
     """A parquet folder of six grey pictures and the given columns."""
     import datasets

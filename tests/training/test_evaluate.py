@@ -14,7 +14,7 @@ from PIL import Image
 from ganhub import GANPipeline, UserError
 from tests.conftest import tiny_pipeline, write_pictures
 from training import evaluate, extractors, measures, pixel_measures, selection
-from training.compared import read_kid
+from training.compared import named, read_kid
 from training.data import ImageData
 from training.evaluate import Evaluate, share_seen, table, trained_digest
 from training.lens import open_lens
@@ -310,6 +310,27 @@ def test_a_disk_that_fills_up_while_measuring_leaves_the_numbers(folders, tmp_pa
     with pytest.raises(UserError, match=r"can't be written .*; the numbers are above") as error:
         evaluate.run(Evaluate(tmp_path / "model", data=str(folders / "data"), extractor="none", samples=20))
     assert "\n" not in str(error.value) and f"{measured['kid']:.5f}" in capsys.readouterr().out
+
+
+def test_a_card_shows_the_models_that_it_is_compared_with(folders, measured, tmp_path):
+    """Two runs' models have the same name, which alone would hide one of them."""
+    mine = shutil.copytree(folders / "model", tmp_path / "mine" / "model")
+    others = [shutil.copytree(folders / "model", tmp_path / name / "model") for name in ("a", "b")]
+    for other in others:
+        (other / "metrics.json").write_text(json.dumps(measured))
+    found = evaluate.run(dataclasses.replace(options(folders, compare=tuple(others)), folder=mine))
+    kid = {name: measured[name] for name in ("kid", "kid_stderr")}
+    assert found["compared"] == {"a/model": kid, "b/model": kid}
+    with pytest.raises(UserError, match="two have one name"):
+        named([others[0], others[0]])
+
+
+def test_samples_are_drawn_as_the_protocol_says(folders):
+    pipe = GANPipeline.from_pretrained(folders / "model")
+    asked = options(folders, samples=5, seed=7, truncation=0.5)
+    images, labels = evaluate.generate(pipe, asked, [2, 0], chunk=2)
+    wanted = pipe(labels=[2, 0, 2, 0, 2], seed=7, truncation=0.5, output_type="pt").images
+    assert torch.equal(images, wanted.mul(255).round().to(torch.uint8)) and labels.tolist() == [2, 0, 2, 0, 2]
 
 
 def test_other_models_are_compared_under_the_same_protocol_only(measured, folders, tmp_path):

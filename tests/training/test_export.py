@@ -190,3 +190,6 @@ def test_a_folder_is_known_for_one_from_elsewhere(picture_folder, tmp_path, monk
 def test_minutes_leave_interruptions_out():
     log = [{"kimg": 6.0, "images_per_second": 100.0}, {"kimg": 12.0, "images_per_second": 50.0}]
     assert minutes(log) == pytest.approx(1.0 + 2.0)
+    stopped = [*log, {"kimg": 13.0, "images_per_second": 0.0}, {"kimg": 14.0, "images_per_second": 0.01}]
+    assert minutes([*stopped, *({"kimg": 14.0 + i, "images_per_second": 50.0} for i in range(1, 6))]) < 6
+    assert minutes([]) == minutes([{"kimg": 1.0, "images_per_second": 0.0}]) == 0

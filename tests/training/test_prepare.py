@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from ganhub import UserError
 from tests.conftest import write_pictures
@@ -24,6 +24,8 @@ from training.data import load_images
 from training.detectors import find_detector
 from training.prepare import Prepare, class_folders
 from training.recipe import Recipe
+
+SRGB = ImageCms.createProfile("sRGB")
 
 
 def prepare(source, out, **options):
@@ -298,3 +300,15 @@ def test_mistakes_are_one_line(picture_folder, tmp_path):
         with pytest.raises(UserError, match=words) as caught:
             prepare(**{"source": picture_folder, "out": tmp_path / "out", **options})
         assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_pictures_lose_all_but_their_pixels(tmp_path):
+    """A colour profile would stay in the file, and make the same pixels another picture."""
+    (tmp_path / "photos").mkdir()
+    pixels, tag = noise((20, 20)), Image.Exif()
+    tag[0x010F] = "a camera"
+    pixels.save(tmp_path / "photos" / "a.png")
+    pixels.save(tmp_path / "photos" / "b.png", exif=tag, icc_profile=ImageCms.ImageCmsProfile(SRGB).tobytes())
+    report = prepare(tmp_path / "photos", tmp_path / "out")
+    (kept,) = (tmp_path / "out").rglob("*.png")
+    assert report.rejected == {"the same as an earlier one": 1} and Image.open(kept).info == {}

@@ -2,17 +2,22 @@
 
 import dataclasses
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import tyro
 
 from ganhub import UserError
+from training.__main__ import Train, parse
 from training.about import of_preset
 from training.augment import AUGMENTATIONS
 from training.objectives import OBJECTIVES
 from training.penalties import PENALTIES
 from training.presets import PRESETS
 from training.recipe import Recipe
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -53,10 +58,25 @@ NO_TRICKS += "objective batch_size kimg seed betas log_kimg sample_kimg save_kim
 
 
 def test_the_page_of_tricks_names_every_switch():
-    text = Path("docs/tricks.md").read_text()
+    words = set(re.findall(r"[\w-]+", (ROOT / "docs" / "tricks.md").read_text()))
     switches = {item.name for item in dataclasses.fields(Recipe)} - set(NO_TRICKS.split())
-    assert [name for name in switches if f"--{name.removesuffix('_args').replace('_', '-')}" not in text] == []
-    assert [name for name in (*OBJECTIVES, *PENALTIES, *AUGMENTATIONS) if name not in text] == []
+    assert [name for name in switches if f"--{name.removesuffix('_args').replace('_', '-')}" not in words] == []
+    assert [name for name in (*OBJECTIVES, *PENALTIES, *AUGMENTATIONS) if name not in words] == []
+
+
+def documented():
+    """The commands of the documents that train something, each in one line."""
+    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = file.read_text().replace("\\\n", " ")
+        for block in re.findall(r"```bash\n(.*?)```", text, re.S):
+            yield from re.findall(r"python -m training train ([^#&\n]+)", block)
+
+
+@pytest.mark.parametrize("command", documented())
+def test_the_documents_commands_can_be_typed(command):
+    name, *words = shlex.split(command.replace("...", ""))
+    words += [] if "--run-dir" in words else ["--run-dir", "runs/x"]
+    parse(Train, "train", words, default=Train(PRESETS[name], tyro.MISSING)).recipe.check()
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -12,6 +12,7 @@ from tests.conftest import write_pictures
 from training import toys
 from training.data import ImageData, load_images
 from training.recipe import Recipe
+from training.references import split_names
 
 POINTS = Recipe(arch="mlp", resolution=1, channels=2)
 
@@ -113,6 +114,12 @@ def test_pictures_without_a_digit_are_left_out_or_refused():
         toys.stack(dataclasses.replace(digits, labels=None, class_names=()))
     with pytest.raises(UserError, match="classes 0 to 9, has dark, light"):
         toys.stack(dataclasses.replace(digits, class_names=("dark", "light")))
+
+
+def test_stacks_have_the_splits_of_what_they_stack(tmp_path):
+    write_pictures(tmp_path / "train", ("0", "1"), count=2)
+    write_pictures(tmp_path / "test", ("0", "1"), count=2)
+    assert split_names(f"stacked:{tmp_path}") == split_names(str(tmp_path)) == ["train", "test"]
 
 
 def test_a_folder_of_digits_is_stacked(tmp_path):

@@ -402,3 +402,10 @@ def test_a_run_that_ends_before_its_rates_do_says_so(changes, said, recipe, capl
     trainer.warn(dataclasses.replace(recipe, lr_schedule="linear", **changes).check(), data, every(data))
     messages = [message for message in caplog.messages if "learning rates" in message]
     assert len(messages) == bool(said) and (not said or re.search(said, messages[0]))
+
+
+def test_a_class_without_a_picture_is_no_class(recipe):
+    data = ImageData(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.tensor([0, 2]), ("dark", "never", "light"), "")
+    trainer.check_classes(dataclasses.replace(recipe, conditional=False), data)
+    with pytest.raises(UserError, match="has no picture of class never; name the others with --classes"):
+        trainer.check_classes(dataclasses.replace(recipe, conditional=True), data)
