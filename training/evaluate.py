@@ -161,7 +161,7 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     import torch
 
     from training.data import load_images
-    from training.references import split_names
+    from training.references import reading, split_names
     from training.selection import choose
 
     source = options.reference or options.data
@@ -176,20 +176,6 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
         if len(pictures) < MIN_IMAGES:
             raise UserError(f"{what}: {len(pictures)} pictures, too few to compare with; need {MIN_IMAGES}")
     return train, real, split
-
-
-def reading(recipe: "Recipe", source: str, split: str) -> "Recipe":
-    """How other pictures than those of the recipe are read: their columns may have other names, or no classes."""
-    from training.sources import open_dataset, read_labels
-
-    found = dataclasses.replace(recipe, data=source)
-    if source == recipe.data or source.startswith("stacked:"):
-        return found
-    rows = open_dataset(found, split)
-    image, label = (name if name in rows.column_names else "" for name in (found.image_column, found.label_column))
-    found = dataclasses.replace(found, image_column=image, label_column=label)
-    labels, _ = read_labels(rows, found)
-    return found if labels is not None else dataclasses.replace(found, classes=(), conditional=False)
 
 
 def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: Evaluate) -> "Pictures":

@@ -18,17 +18,9 @@ if TYPE_CHECKING:
 MAX_SEED = 2**31  # leaves room for a seed of its own for each process
 # What may differ between a run and its resumption: where it ends and what is written on the way, never what is learnt.
 # `data` is here because a folder may move, its content is compared instead; `name` and `source` because they are words.
-RESUMABLE = {
-    "name",
-    "source",
-    "data",
-    "kimg",
-    "log_kimg",
-    "sample_kimg",
-    "save_kimg",
-    "keep_checkpoints",
-    "snapshot_kimg",
-}
+RESUMABLE = frozenset(
+    ["name", "source", "data", "kimg", "log_kimg", "sample_kimg", "save_kimg", "keep_checkpoints", "snapshot_kimg"],
+)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What generated pictures are compared with: which splits there are, what is held back, and how a report names it."""
 
+import dataclasses
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import torch
 import ganhub
 from ganhub.errors import UserError
 from training.data import ImageData
+from training.recipe import Recipe
+from training.sources import open_dataset, read_labels
 
 SHARE = 0.1
 HELD_BACK = "a seeded tenth of {}, held back"  # what a report calls them, of a split
@@ -59,6 +62,18 @@ def split_names(data: str) -> list[str]:
         return datasets.get_dataset_split_names(str(folder) if folder.exists() else data)
     except Exception:  # a dozen unrelated types; the split itself was read, so one is known
         return []
+
+
+def reading(recipe: Recipe, source: str, split: str) -> Recipe:
+    """How other pictures than those of the recipe are read: their columns may have other names, or no classes."""
+    found = dataclasses.replace(recipe, data=source)
+    if source == recipe.data or source.startswith("stacked:"):
+        return found
+    rows = open_dataset(found, split)
+    image, label = (name if name in rows.column_names else "" for name in (found.image_column, found.label_column))
+    found = dataclasses.replace(found, image_column=image, label_column=label)
+    labels, _ = read_labels(rows, found)
+    return found if labels is not None else dataclasses.replace(found, classes=(), conditional=False)
 
 
 def versions() -> dict[str, str]:

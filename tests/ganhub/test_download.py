@@ -33,15 +33,9 @@ def pixels(name, **options):
     return [image.tobytes() for image in GANPipeline.from_pretrained(name, **options)(4).images]
 
 
-def settled(hub):
-    """The stand-in writes a request down after it has answered it."""
-    time.sleep(0.1)
-    return hub
-
-
 def asked(hub, repo):
     """The requests for this repo: those of an earlier test may still be answered, slow as it made the Hub."""
-    return [request for request in settled(hub).requests if repo in request["path"]]
+    return [request for request in hub.requests if repo in request["path"]]
 
 
 def new_version(repo, pipe, folder):
@@ -120,10 +114,10 @@ def test_the_default_patience_ends(monkeypatch):
 
 
 def test_a_drop_goes_on_where_it_broke_off(hub, repo, cache):
-    settled(hub).requests.clear()  # those of another test that was answered slowly
+    hub.requests.clear()  # those of another test that was answered slowly
     hub.fault(WEIGHTS, kind="drop", after=4321)
     GANPipeline.from_pretrained(repo, cache_dir=cache)
-    assert [request["range"] for request in settled(hub).log(WEIGHTS)] == [None, "bytes=4321-"]
+    assert [request["range"] for request in hub.log(WEIGHTS)] == [None, "bytes=4321-"]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -142,20 +136,20 @@ def test_bytes_that_come_again_are_no_progress(hub, repo, model, cache, ranges, 
 
 
 def test_only_what_is_needed_is_fetched_in_few_requests(hub, repo, cache):
-    settled(hub).requests.clear()
+    hub.requests.clear()
     GANPipeline.from_pretrained(repo, cache_dir=cache)
-    paths = [request["path"] for request in settled(hub).log("GET|HEAD")]
+    paths = [request["path"] for request in hub.log("GET|HEAD")]
     assert sum("/resolve/" in path for path in paths) == 3 and sum("/api/" in path for path in paths) == 1
     assert not any(word in path for path in paths for word in ("discriminator", "README"))
-    settled(hub).requests.clear()
+    hub.requests.clear()
     assert (resolve(repo, cache_dir=cache) / "README.md").read_text().endswith("# a card\n")
-    assert sum("/resolve/" in request["path"] for request in settled(hub).requests) == 1
+    assert sum("/resolve/" in request["path"] for request in hub.requests) == 1
 
 
 def test_a_cached_commit_needs_no_request(hub, repo, model, cache):
     commit = HfApi().repo_info(repo).sha
     pixels(repo, cache_dir=cache, revision=commit)
-    settled(hub).requests.clear()
+    hub.requests.clear()
     assert pixels(repo, cache_dir=cache, revision=commit) == pixels(model)
     assert pixels(repo, cache_dir=cache, revision=commit, local_files_only=True) == pixels(model)
     assert asked(hub, repo) == []
@@ -171,7 +165,7 @@ def test_offline_asks_nobody(hub, repo, model, cache, way, monkeypatch):
         with pytest.raises(UserError, match="isn't whole in the cache"):
             pixels(repo, **options)
         pixels(repo, cache_dir=cache)
-    settled(hub).requests.clear()
+    hub.requests.clear()
     assert pixels(repo, **options) == pixels(model)
     with pytest.raises(UserError, match="isn't whole in the cache"):
         GANPipeline.from_pretrained(repo, discriminator=True, **options)
@@ -269,10 +263,10 @@ def test_a_hub_that_is_down_is_not_asked_for_the_newer_version_that_it_named(hub
     commit = new_version(repo, pipe, cache.parent)
     store.note_newer("main", ask(repo, Source()))
     assert store.newer("main").id == commit
-    settled(hub).requests.clear()
+    hub.requests.clear()
     hub.fault(".*", status=503, times=1000)
     assert pixels(repo, cache_dir=cache) == old
-    assert settled(hub).requests and not hub.log(NEEDED)
+    assert hub.requests and not hub.log(NEEDED)
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"kind": "drip", "after": 50, "seconds": 0.02}])
@@ -338,7 +332,7 @@ def test_a_token_that_can_be_none_is_not_repeated(repo, cache, token):
 def test_what_hf_fetched_loads_without_asking_and_hf_finds_what_we_fetched(hub, repo, model, cache):
     snapshot_download(repo, cache_dir=cache / "theirs")
     folder = resolve(repo, cache_dir=cache / "ours", discriminator=True)
-    settled(hub).requests.clear()
+    hub.requests.clear()
     assert pixels(repo, cache_dir=cache / "theirs", local_files_only=True) == pixels(model)
     assert snapshot_download(repo, cache_dir=cache / "ours", local_files_only=True) == str(folder)
     assert asked(hub, repo) == [] and not scan_cache_dir(cache / "ours").warnings

@@ -30,7 +30,8 @@ def test_only_what_is_needed_is_downloaded(hub, repo):
     assert not any("/discriminator/diffusion" in request["path"] for request in hub.requests)
 
 
-def test_a_revision_is_that_revision(repo, model):
+def test_a_revision_is_that_revision(repo, model, monkeypatch):
+    monkeypatch.setenv("GANHUB_PATIENCE", "30")
     api = HfApi()
     first = api.repo_info(repo).sha
     before = GANPipeline.from_pretrained(repo)(2).images[0].tobytes()

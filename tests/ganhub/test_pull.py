@@ -185,7 +185,7 @@ def test_pull_of_what_isnt_there(hub, repo, capsys, monkeypatch):
 
 
 def test_the_list_is_the_zoo_and_the_hub(hub, repo, capsys, monkeypatch):
-    models = ganhub.list_models()
+    models = ganhub.list_models(limit=1000)
     zoo = [ganhub.listing.ListedModel(name, "zoo") for name in ganhub.zoo_names()]
     assert models[: len(zoo)] == zoo
     (mine,) = [model for model in models if model.id == repo]

@@ -59,21 +59,11 @@ def test_a_fault_while_the_repo_is_created(hub, tmp_path, fault):
     assert shown(hub, repo) == held(folder) and commits(hub, repo) == 2
 
 
-def settle(hub) -> None:
-    """The stand-in notes a request after its answer: wait until it has noted nothing new for a while."""
-    noted = -1
-    while noted != len(hub.requests):
-        noted = len(hub.requests)
-        time.sleep(0.3)
-
-
 def test_the_requests_are_as_many_as_are_tried(hub, tmp_path):
     folder = write_folder(tmp_path / "model")
     push(folder, "alice/counted")
-    settle(hub)
     hub.requests.clear()
     push(write_folder(folder, 2), "alice/counted", tag="v1")
-    settle(hub)
     assert len(hub.log("(?<!agent-harnesses)$")) == REQUESTS
 
 
