@@ -45,10 +45,12 @@ def parse_labels(text: str, names: list[str]) -> list[int]:
             first, dash, last = part.partition("-")
             if part in names or not (dash and first.isdecimal() and last.isdecimal()):
                 labels.append(class_id(part, names))
-            elif not (several := range(class_id(first, names), class_id(last, names) + 1)):
-                raise UserError(f"{part} is an empty range; give the lower number first")
             else:
-                labels.extend(several)
+                named = first in names and last in names
+                start, end = (class_id(text if named or len(text) > 5 else int(text), names) for text in (first, last))
+                if end < start:
+                    raise UserError(f"{part} is an empty range; give the lower number first")
+                labels.extend(range(start, end + 1))
     except UserError as error:
         raise UserError(f"--labels {text}: {error} (such as 7, 0-9 or 1,3,5)") from error
     return labels

@@ -101,6 +101,8 @@ def snapshots(
 ) -> list[int]:
     """Which snapshots a model has: the real images shown at each, oldest first; for `resolve(..., snapshot=)`.
 
+    The generator of a Hub repo is fetched for that, so that what the cache calls the newest version can be loaded.
+
     Args:
         name, revision, token, cache_dir, local_files_only: as for `resolve`.
 

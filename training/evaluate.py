@@ -84,6 +84,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     if not options.folder.is_dir():
         raise UserError(f"{options.folder}: no such model folder; `python -m training export` writes one")
     check_writable(options.folder)
+    others = named(options.compare)
     check_device(options.device)
     pipe = GANPipeline.from_pretrained(options.folder)
     if pipe.generator.config.channels == 2:
@@ -97,7 +98,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     used = protocol(options, pictures, lens, split)
     if pipe.num_classes:
         used["class_mix"] = "as in the reference" if labelled_alike(pipe, real) else "equal"
-    compared = {name: read_kid(folder, used) for name, folder in named(options.compare).items()}
+    compared = {name: read_kid(folder, used) for name, folder in others.items()}
     measured, nearest = measure(pictures, pipe.class_names, lens, options.seed, options.device)
     if trained_digest(options.folder) not in ("", train.digest):
         measured["notes"].append(OTHER_PICTURES)

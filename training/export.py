@@ -23,7 +23,7 @@ from training.recipe import Recipe
 from training.said import Said, with_said
 from training.sources import data_name
 
-FAR_BELOW = 0.1  # of the usual speed: nothing that only slows a machine down
+FAR_BELOW = 0.1  # of the speed around it: nothing that only slows a machine down
 TOLD = ("classes", "conditional", "channels", "arch")  # fields that the texts about a preset speak of
 
 
@@ -157,12 +157,12 @@ def command(recipe: Recipe) -> str:
 
 
 def minutes(log: list[dict[str, float]]) -> float:
-    """Training time from the logged speeds, interruptions left out: what is far below the usual speed was one."""
-    if not log:
-        return 0.0
+    """Training time from the logged speeds, interruptions left out: a line far slower than those around it had one."""
     speeds = [line["images_per_second"] for line in log]
-    usual = statistics.median(speeds)
     ends = [line["kimg"] for line in log]
-    spans = [end - start for start, end in zip([0.0, *ends], ends)]
-    steady = [speed if speed > FAR_BELOW * usual else usual for speed in speeds]
-    return sum(1000 * span / speed for span, speed in zip(spans, steady) if speed) / 60
+    seconds = 0.0
+    for i, (start, end, speed) in enumerate(zip([0.0, *ends], ends, speeds)):
+        usual = statistics.median([*speeds[max(i - 2, 0) : i], *speeds[i + 1 : i + 3]] or [speed])
+        if steady := speed if speed > FAR_BELOW * usual else usual:
+            seconds += 1000 * (end - start) / steady
+    return seconds / 60

@@ -16,13 +16,17 @@ def check_free(out: Path, force: bool) -> None:
     Raises:
         UserError: it is taken.
     """
-    if out.exists() and not (force and (out / INDEX_FILE).exists()):
+    if out.exists() and not may_replace(out, force):
         raise UserError(f"{out}: is already there; give another --out, or --force to replace a model folder")
+
+
+def may_replace(out: Path, force: bool) -> bool:
+    return force and (out / INDEX_FILE).exists()
 
 
 @contextlib.contextmanager
 def appearing(out: Path, force: bool = False) -> Iterator[Path]:
-    """A folder beside `out` to write a model to, which takes that place in the end.
+    """A folder beside `out` to write to, which takes that place in the end.
 
     Args:
         force: a model folder that is there may be replaced.
@@ -39,7 +43,8 @@ def appearing(out: Path, force: bool = False) -> Iterator[Path]:
             yield aside
             for file in aside.rglob("*.safetensors"):
                 file.chmod(0o644)  # safetensors makes them private, which a shared folder or a Space can't serve
-            check_free(out, force)
+            if out.exists() and not may_replace(out, force):
+                raise UserError(f"{out}: was made by somebody else meanwhile; give another --out")
             put(aside, out)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{out}: can't be written ({first_line(error)}); mend that and try again") from error

@@ -27,7 +27,7 @@ def learn_and_ask(
         load: a data set and a split -> their pictures.
         data, split: to learn from.
         test_data: to be asked about; "" for the same.
-        test_split: of that; "" for test where there is one, else a tenth of what there is to learn from.
+        test_split: of that; "" for test where there is one with other pictures, else a tenth of those to learn from.
         seed: of what is held back.
 
     Raises:
@@ -38,12 +38,12 @@ def learn_and_ask(
     train = load(data, split)
     if (source, chosen) != (data, split):
         test = load(source, chosen)
-        if test.digest == train.digest:
-            way_out = "leave it out to hold back a tenth" if test_data or test_split else "name another: --test-split"
-            raise UserError(f"{source}, split {chosen}: holds the very pictures to learn from; {way_out}")
-        return train, test, chosen
-    if test_split:
-        raise UserError(f"--test-split {test_split}: is the split to learn from; leave it out to hold back a tenth")
+        if test.digest != train.digest:
+            return train, test, chosen
+        if test_data or test_split:
+            raise UserError(f"{source}, split {chosen}: holds the very pictures to learn from; leave it out")
+    elif test_split:
+        raise UserError(f"--test-split {test_split}: is the split to learn from; name another or leave it out")
     return *hold_back(train, seed), HELD_BACK.format(split)
 
 

@@ -38,7 +38,7 @@ def with_said(facts: Facts, options: Said) -> Facts:
     given: dict[str, Any] = {item.name: getattr(options, item.name) for item in dataclasses.fields(Said)}
     given["data"] = given.pop("data_citation")
     given = {name: text for name, text in given.items() if text}
-    if given.get("license", facts.license) != facts.license:
+    if any(given.get(name, getattr(facts, name)) != getattr(facts, name) for name in ("license", "license_name")):
         given = {"license_name": "", "license_link": "", **given}
     if given.get("data_terms", facts.data_terms) != facts.data_terms:
         given["show_data"] = False

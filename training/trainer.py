@@ -107,7 +107,8 @@ def prepare(
         backup.check(recipe.save_kimg)
     with accelerator.main_process_first():  # it fills the cache that the others read
         data = load_images(recipe)
-    check_classes(recipe, data)
+    if not resume:  # a run that began with one goes on as it is
+        check_classes(recipe, data)
     chosen = choose(recipe, data)
     data = data.to(accelerator.device)
     if accelerator.is_main_process:

@@ -34,8 +34,8 @@ class EndpointHandler:
         """Draw what a request asks for.
 
         Args:
-            data: `inputs`, and `parameters`: `num_images` (1 to 64; else as many as there are labels), `labels` in
-                place of inputs, `seed` (picture i has seed + i; or one a picture), `truncation` (0 to 2).
+            data: `inputs`, and `parameters`: `num_images` (1 to 64; else as many as seeds or labels are listed),
+                `labels` in place of inputs, `seed` (picture i has seed + i; or one a picture), `truncation` (0 to 2).
 
         Returns:
             A picture; or when several were asked for `images` (base64 PNG), their `seeds` and their `labels` by name.
@@ -49,7 +49,7 @@ class EndpointHandler:
             raise ValueError(f"parameters may have {', '.join(PARAMETERS)}; got {wrong}")
         classes = self.classes(data.get("inputs"), parameters.get("labels"))
         seed = parameters.get("seed")
-        count = parameters.get("num_images", len(classes) or (len(seed) if isinstance(seed, list) else 1))
+        count = parameters.get("num_images", len(seed) if isinstance(seed, list) else len(classes) or 1)
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_IMAGES:
             raise ValueError(f"num_images must be a whole number from 1 to {MAX_IMAGES}, got {repr(count)[:80]}")
         labels = [classes[i % len(classes)] for i in range(count)] if classes else None

@@ -1,7 +1,6 @@
 """The tab that draws: class, seed, number and truncation in; pictures, files and an address out."""
 
 import html
-import math
 import random
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from ganhub.errors import UserError
 from ganhub.pipeline import MAX_TRUNCATION
 from ganhub.studio.drawing import Drawing, draw, save_pictures, save_zip
 from ganhub.studio.models import Model
-from ganhub.studio.page import DRAWS, Page, notice
+from ganhub.studio.page import DRAWS, Page, guarded, notice
 from ganhub.studio.state import (
     EVERY_CLASS,
     MAX_IMAGES,
@@ -45,6 +44,7 @@ SET_ADDRESS = """(link) => {
 }"""
 # The link has nothing else of the address in it, which may hold a private Space's token.
 COPY_LINK = """async (address) => {
+    if (!address) return "";
     const link = new URL(address, window.location.origin + window.location.pathname).href;
     try { await navigator.clipboard.writeText(link); return "copied"; } catch { return link; }
 }"""
@@ -69,9 +69,19 @@ def update(models: dict[str, Model], name: Any, label: Any, seed: Any, count: An
     return show(models, name, label, seed, clamp(count, 1, MAX_IMAGES), clamp(truncation, 0.0, MAX_TRUNCATION))
 
 
+def press(models: dict[str, Model], *values: Any) -> Any:
+    """The same for a button, which doesn't wait: it says what is missing."""
+    *_, count, truncation = values
+    if count is None:
+        check_count(count)
+    if truncation is None:
+        check_truncation(truncation)
+    return update(models, *values)
+
+
 def clamp(value: Any, least: float, most: float) -> Any:
     """The nearest number that a slider has, whole if its ends are; what is no number stays for the checks."""
-    if not is_number(value) or not math.isfinite(value):
+    if not is_number(value) or value != value:
         return value
     return round(min(max(value, least), most), None if isinstance(least, int) else 2)
 
@@ -135,7 +145,9 @@ def read_query(address: Any) -> dict[str, str]:
 
 
 def tell(copied: Any) -> None:
-    """Whether the link was copied, or the link itself where the browser doesn't allow that."""
+    """Whether the link was copied, or the link itself where the browser doesn't allow that; "" while there is none."""
+    if not copied:
+        raise UserError("nothing is drawn yet; wait for the pictures")
     done = copied == "copied"
     text = "Link copied. Whoever opens it sees these pictures." if done else f"Copy this link: {copied}"
     gr.Info(html.escape(text, quote=False), duration=3 if done else 60)
@@ -227,14 +239,14 @@ def build(page: Page) -> None:
             show_progress="minimal", show_progress_on=status, api_visibility="private", **DRAWS,
         )  # fmt: skip
 
-    changes = [generate.click, seed.submit, label.input, count.input, truncation.input]
-    on(update, *changes, inputs=controls, outputs=shown)
+    on(press, generate.click, seed.submit, inputs=controls, outputs=shown)
+    on(update, label.input, count.input, truncation.input, inputs=controls, outputs=shown)
     on(roll, dice.click, inputs=controls, outputs=[seed, *shown])
     on(switch, page.picker.input, inputs=[*controls, address], outputs=[*controls[1:], *shown])
     page.on_load(restore, [*controls, *shown], progress=status)
     address.change(None, address, js=SET_ADDRESS)
     asked = copy.click(None, address, copied, js=COPY_LINK)
-    asked.then(tell, copied, api_visibility="private")
+    asked.then(guarded(tell, "tell"), copied, api_visibility="private")
     packed = download.click(page.handler(pack), address, archive, api_visibility="private", **DRAWS)
     packed.success(None, archive, js=SAVE_FILE)
     publish(page)
@@ -257,7 +269,7 @@ def publish(page: Page) -> None:
     begins = [f"{model.truncation:g} for {model.name}" for model in page.models.values()]
     description = (
         f"Draw pictures. model: {', '.join(page.models)}. label: a class name or number, empty for every class in "
-        f"turn. seed: 0 to {MAX_SEED}; picture i has seed + i. num_images: 1 to {MAX_IMAGES}. truncation: 0 to "
+        f"turn. seed: picture i has seed + i, from 0 to {MAX_SEED}. num_images: 1 to {MAX_IMAGES}. truncation: 0 to "
         f"{MAX_TRUNCATION:g}; the page begins with {', '.join(begins)}. Returns the PNG files, and model, seeds, "
         "labels, class_names, truncation and address."
     )

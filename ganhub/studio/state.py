@@ -67,7 +67,8 @@ def check_seed(value: Any, num_images: int) -> int:
     """A whole number in range, and so are the seeds of the pictures after the first."""
     last = MAX_SEED - num_images + 1
     if not is_int(value) or not 0 <= value <= last:
-        raise UserError(f"seed must be a whole number from 0 to {last}, got {quoted(value)}")
+        many = f" (for {num_images} pictures)" if num_images > 1 else ""
+        raise UserError(f"seed must be a whole number from 0 to {last}{many}, got {quoted(value)}")
     return value
 
 

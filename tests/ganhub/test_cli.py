@@ -58,7 +58,7 @@ def test_generate_overwrites_nothing_unless_forced(model, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--labels", "0-9"], "a label must be a class, 0 to 2 or zero, one, two; got '9'"),
+        (["--labels", "0-9"], "a label must be a class, 0 to 2 or zero, one, two; got 9"),
         (["--labels", "cat"], "a label must be a class, 0 to 2 or zero, one, two; got 'cat'"),
         (["--labels", "2-1"], "an empty range"),
         (["--labels", "0-9999999999"], "a label must be a class"),
@@ -88,6 +88,13 @@ def test_unknown_models_and_folders_that_are_files(tmp_path, model, capsys):
 )
 def test_labels(text, labels):
     assert cli.parse_labels(text, ["a", "b", "2-in-1", "2-1", *"cdef"]) == labels
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "labels"), [("0-2", "123", [0, 1, 2]), ("1-3", "123", [0, 1, 2]), ("1-2", "352", [1, 2])]
+)
+def test_the_ends_of_a_range_are_both_names_or_both_ids(text, names, labels):
+    assert cli.parse_labels(text, [*names]) == labels
 
 
 @pytest.mark.parametrize("text", ["", "a-", "-3", "x", "1,,2", "0,0-99999999999", "2-1,0", "zero,zero,cat"])

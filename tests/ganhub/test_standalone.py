@@ -173,7 +173,9 @@ def test_several_pictures_are_json(endpoint):
     got = [Image.open(io.BytesIO(base64.b64decode(text))) for text in answer["images"]]
     assert [a.tobytes() for a in got] == [b.tobytes() for b in wanted]
     assert len(handler({"inputs": ["one", "2"]})["images"]) == 2
-    assert handler({"inputs": "", "parameters": {"seed": [4, 4, 5]}})["seeds"] == [4, 4, 5]
+    for inputs, names in (("", ["zero", "one", "two"]), ("two", ["two"] * 3)):
+        answer = handler({"inputs": inputs, "parameters": {"seed": [4, 4, 5]}})
+        assert (answer["seeds"], answer["labels"]) == ([4, 4, 5], names)
     assert handler({"inputs": {}}).tobytes() == handler({"inputs": "zero"}).tobytes()
 
 

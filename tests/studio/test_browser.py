@@ -194,7 +194,7 @@ def test_a_seed_that_is_none_is_explained_and_mended(visit: Callable[..., Page])
     seed_field(page).fill("-4")
     seed_field(page).press("Enter")
     expect(page.get_by_test_id("toast-body")).to_contain_text(
-        "seed must be a whole number from 0 to 2147483632, got -4"
+        "seed must be a whole number from 0 to 2147483632 (for 16 pictures), got -4"
     )
     expect(pictures(page)).to_have_count(16)
     expect_address(page, "?model=digits&seed=5")

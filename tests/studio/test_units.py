@@ -24,7 +24,7 @@ from ganhub.models import resnet
 from ganhub.pipeline import GANPipeline
 from ganhub.studio import app, launch
 from ganhub.studio.drawing import file_stem
-from ganhub.studio.generate import MAX_DICE, columns, pack, roll, show, switch, tell, update
+from ganhub.studio.generate import MAX_DICE, columns, pack, press, roll, show, switch, tell, update
 from ganhub.studio.history import NOTHING, move, sheet
 from ganhub.studio.history import switch as switch_training
 from ganhub.studio.models import (
@@ -340,6 +340,9 @@ def test_half_typed_numbers_wait_or_stop_at_the_end(loaded: dict[str, Model]) ->
         assert address == f"?model=frogs&seed=5{shown}"
     for count, truncation in ((None, 1.0), (16, None)):
         assert update(loaded, "frogs", "", 5, count, truncation) == gr.skip()
+        with pytest.raises(UserError, match="got nothing"):
+            press(loaded, "frogs", "", 5, count, truncation)
+    assert press(loaded, "frogs", "", 5, 10**400, 1.0)[-1] == "?model=frogs&seed=5&n=64"
     for nonsense in ("x", float("nan"), [1]):
         with pytest.raises(UserError, match="pictures .* must be a whole number from 1 to 64, got "):
             update(loaded, "frogs", "", 5, nonsense, 1.0)
@@ -352,7 +355,9 @@ def test_a_class_of_the_model_before_is_no_error_while_another_comes(loaded: dic
 
 def test_every_picture_can_be_asked_for_by_its_own_seed(loaded: dict[str, Model]) -> None:
     assert check(loaded, "frogs", "", MAX_SEED, 1, 1.0).seed == MAX_SEED
-    with pytest.raises(UserError, match=f"seed must be a whole number from 0 to {MAX_SEED - 1}, got {MAX_SEED}"):
+    with pytest.raises(
+        UserError, match=rf"seed must be a whole number from 0 to {MAX_SEED - 1} \(for 2 pictures\), got {MAX_SEED}"
+    ):
         check(loaded, "frogs", "", MAX_SEED, 2, 1.0)
     settings, problems = from_address(loaded, {"model": "frogs", "seed": str(MAX_SEED), "n": "2"})
     assert (settings.seed, settings.num_images, len(problems)) == (0, 2, 1)
@@ -368,6 +373,8 @@ def test_nothing_is_packed_before_something_is_shown(loaded: dict[str, Model]) -
     [("copied", "Link copied. Whoever"), ("http://a/?x=<b>", "Copy this link: http://a/?x=&lt;b&gt;")],
 )
 def test_a_link_that_could_not_be_copied_is_shown(copied: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="wait for the pictures"):
+        tell("")
     told: list[str] = []
     monkeypatch.setattr(gr, "Info", lambda text, duration: told.append(text))
     tell(copied)

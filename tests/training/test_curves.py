@@ -1,8 +1,10 @@
 """The curves and the energy estimate of a card."""
 
 import pytest
+import torch
 from PIL import Image
 
+from training.checkpoint import device_name
 from training.curves import draw, smoothed, split
 from training.energy import power
 
@@ -64,7 +66,8 @@ def test_smoothing_keeps_a_constant_and_averages_a_peak():
         ("NVIDIA GeForce RTX 4070 Ti", 1, ("GPU", 1, 0.0)),  # a card of its own, that isn't listed
         ("NVIDIA GeForce RTX 4090 Laptop GPU", 1, ("GPU", 1, 0.0)),
         ("NVIDIA L40S", 1, ("GPU", 1, 350.0)),
-        ("Apple GPU", 1, ("GPU", 1, 0.0)),
+        (device_name(torch.device("mps")), 1, ("GPU", 1, 0.0)),
+        (device_name(torch.device("cpu")), 1, ("CPU core", torch.get_num_threads(), 10.0)),
         ("A card of tomorrow", 1, ("GPU", 1, 0.0)),
     ],
 )

@@ -11,9 +11,10 @@ from PIL import Image
 from ganhub import UserError
 from tests.conftest import write_pictures
 from training import data as module
-from training import sources
+from training import references, sources
 from training.data import Batches, ImageData, load_images, prepare, to_float
 from training.recipe import Recipe
+from training.trainer import train
 
 
 def recipe_for(data, **changes):
@@ -242,3 +243,26 @@ def test_flips_mirror_about_half_of_the_images():
     assert 60 < mirrored < 140
     assert torch.equal(images.sum((1, 2, 3)), Batches(data, 200, seed=0).at(0)[0].sum((1, 2, 3)))
     assert torch.equal(labels, Batches(data, 200, seed=0).at(0)[1])
+
+
+def test_a_run_learns_no_class_without_a_picture(tmp_path):
+    import datasets
+
+    label = ([0, 0, 0, 2, 2, 2], datasets.ClassLabel(names=["dark", "never", "light"]))
+    recipe = Recipe(data=str(table(tmp_path / "data", label=label)), resolution=16, channels=1, conditional=True)
+    with pytest.raises(UserError, match="has no picture of class never; name the others with --classes"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_pictures_are_read_by_the_columns_that_they_have(tmp_path):
+    import datasets
+
+    source = str(table(tmp_path, kind=([0] * 6, datasets.ClassLabel(names=["a"]))))
+    asked = Recipe(data="elsewhere", image_column="photo", label_column="kind", conditional=True, classes=("a",))
+    found = references.reading(asked, source, "train")
+    assert (found.image_column, found.label_column, found.classes, found.conditional) == ("", "kind", ("a",), True)
+    found = references.reading(dataclasses.replace(asked, image_column="image"), source, "train")
+    assert found.image_column == "image"
+    stacked = dataclasses.replace(asked, data="stacked:x")
+    assert references.reading(stacked, "stacked:y", "test") == dataclasses.replace(stacked, data="stacked:y")

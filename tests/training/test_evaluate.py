@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from ganhub import GANPipeline, UserError
+from ganhub.card.measured import _compared as compared_rows
 from tests.conftest import tiny_pipeline, write_pictures
 from training import evaluate, extractors, measures, pixel_measures, selection
 from training.compared import named, read_kid
@@ -321,6 +322,8 @@ def test_a_card_shows_the_models_that_it_is_compared_with(folders, measured, tmp
     found = evaluate.run(dataclasses.replace(options(folders, compare=tuple(others)), folder=mine))
     kid = {name: measured[name] for name in ("kid", "kid_stderr")}
     assert found["compared"] == {"a/model": kid, "b/model": kid}
+    (rows,) = compared_rows(found)
+    assert "| a/model | " in rows and "| b/model | " in rows
     with pytest.raises(UserError, match="two have one name"):
         named([others[0], others[0]])
 

@@ -16,6 +16,7 @@ from ganhub import GANPipeline, UserError
 from ganhub.card import UNSAID, unfilled
 from training import checkpoint
 from training.export import Export, about_run, command, minutes, run
+from training.folders import appearing
 from training.presets import PRESETS
 from training.recipe import Recipe
 from training.sources import settled
@@ -112,6 +113,15 @@ def test_nothing_is_replaced_unless_asked_and_nothing_is_left_half_written(finis
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "model"]
 
 
+def test_a_place_that_is_taken_meanwhile_is_left_alone(tmp_path):
+    out = tmp_path / "model"
+    with pytest.raises(UserError, match="was made by somebody else meanwhile"), appearing(out, force=True) as aside:
+        aside.mkdir()
+        out.mkdir()
+        (out / "precious.txt").write_text("x")
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "precious.txt"]
+
+
 def test_a_damaged_checkpoint_is_one_line(finished, tmp_path):
     import shutil
 
@@ -192,4 +202,6 @@ def test_minutes_leave_interruptions_out():
     assert minutes(log) == pytest.approx(1.0 + 2.0)
     stopped = [*log, {"kimg": 13.0, "images_per_second": 0.0}, {"kimg": 14.0, "images_per_second": 0.01}]
     assert minutes([*stopped, *({"kimg": 14.0 + i, "images_per_second": 50.0} for i in range(1, 6))]) < 6
+    slower = [{"kimg": 1.0 + i, "images_per_second": 5000.0 if i < 6 else 60.0} for i in range(10)]  # another machine
+    assert minutes(slower) == pytest.approx((6 / 5 + 4000 / 60) / 60, rel=0.3)
     assert minutes([]) == minutes([{"kimg": 1.0, "images_per_second": 0.0}]) == 0

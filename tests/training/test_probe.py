@@ -149,7 +149,7 @@ def test_pictures_to_be_asked_about_may_come_from_elsewhere(model, pictures, tmp
 def test_the_same_pictures_by_another_name_are_not_unseen(model, pictures, tmp_path):
     (tmp_path / "link").symlink_to(pictures)
     for other in (f"{pictures}/", tmp_path / "link"):
-        with pytest.raises(UserError, match="holds the very pictures to learn from; leave it out to hold") as caught:
+        with pytest.raises(UserError, match="holds the very pictures to learn from; leave it out") as caught:
             probe.run(probe.Probe(str(model), str(pictures), test_data=str(other)))
         assert "\n" not in str(caught.value)
 
