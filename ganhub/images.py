@@ -31,7 +31,7 @@ def convert(images: Tensor, output_type: str) -> list[Image.Image] | np.ndarray 
     """
     if output_type == "pil":
         if images.shape[1] == 2:
-            raise UserError("this model draws points, not pictures; use output_type='pt' or 'np'")
+            raise UserError("this model draws points, not pictures; in Python take output_type='pt' or 'np'")
         return to_pil(images)
     return to_unit(images) if output_type == "pt" else to_unit(images).permute(0, 2, 3, 1).numpy()
 

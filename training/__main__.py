@@ -20,6 +20,7 @@ except ModuleNotFoundError:  # `make app` leaves out what only training needs
 
 from ganhub.command import run_command
 from ganhub.errors import UserError
+from ganhub.layout import RECIPE_FILE
 from training.command_line import name_value
 from training.presets import PRESETS
 from training.processor import keep_freed_memory
@@ -159,7 +160,8 @@ def export(arguments: list[str]) -> None:
     from training import export as command
 
     folder = command.run(parse(command.Export, "export", arguments))
-    print(f"{folder}: written. Measure it with: python -m training evaluate {folder} --data DATA")
+    measure = f"modes {folder}" if Recipe.load(folder / RECIPE_FILE).channels == 2 else f"evaluate {folder} --data DATA"
+    print(f"{folder}: written. Measure it with: python -m training {measure}")
 
 
 def onnx(arguments: list[str]) -> None:

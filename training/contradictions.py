@@ -186,5 +186,7 @@ def about_augmentation(recipe: Recipe) -> Iterator[str]:
             f"augment_target follows the sign of D's logits, which means nothing to objective {recipe.objective}; "
             "leave it out or use --objective non_saturating"
         )
+    if recipe.name == "stacked-mnist" and recipe.data and not recipe.data.startswith("stacked:"):
+        yield f"stacked-mnist learns stacked digits; use --data stacked:{recipe.data}"
     if recipe.resolution == 1 and (recipe.augment or recipe.flip or recipe.sharpest < 1 or recipe.typical < 1):
         yield "augment, flip, sharpest and typical are for pictures, not for points in the plane; leave them out"

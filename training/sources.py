@@ -22,7 +22,7 @@ INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32
 LABEL_TYPES = ("string", "large_string", "bool", *INTEGERS)
 LABEL_COLUMNS = ("label", "labels", "class", "fine_label", "character")
 BATCH = 64  # rows in memory at a time
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,9 @@ def keep_classes(
             )
         return rows, None, ()
     if unknown := [name for name in recipe.classes if name not in names]:
-        raise UserError(f"{recipe.data}: no class {unknown[0]!r}; it has {', '.join(names)}")
+        raise UserError(
+            f"{recipe.data}: no class {unknown[0]!r}; it has {', '.join(names)}; a bare --classes takes them all"
+        )
     if len(set(recipe.classes)) != len(recipe.classes):
         raise UserError(f"--classes {' '.join(recipe.classes)}: names a class twice")
     kept = recipe.classes or names

@@ -71,13 +71,12 @@ def _facts(facts: Facts) -> list[str]:
         "bias": ("bias", "--bias"),
     }
     texts = {name: getattr(facts, name).strip() for name in said}
-    by = "convert" if facts.origin else "export"  # the command that takes these options
-    missing = [f"{what} ({by} {option})" for name, (what, option) in said.items() if texts[name] in ("", UNSAID)]
+    missing = [f"{what} (publish {option})" for name, (what, option) in said.items() if texts[name] in ("", UNSAID)]
     if facts.license not in LICENSES:
         stated = f"the Hub knows no licence {facts.license!r}" if facts.license else "licence of the weights"
-        missing.append(f"{stated} ({by} --license mit, cc-by-4.0, other, ...)")
+        missing.append(f"{stated} (publish --license mit, cc-by-4.0, other, ...)")
     elif facts.license == "other" and not facts.license_name:
-        missing.append(f"name of the other licence ({by} --license-name)")
+        missing.append("name of the other licence (publish --license-name)")
     return missing
 
 

@@ -110,7 +110,7 @@ def _sections(
         _measured(folder, facts, generator, metrics),
         f"## Limits\n\n{facts.limits}",
         f"## Bias\n\n{facts.bias}",
-        _terms(facts),
+        _terms(facts, recipe),
     ]
 
 
@@ -201,10 +201,15 @@ def _directions(folder: Path, name: str) -> list[str]:
     ]
 
 
-def _terms(facts: Facts) -> str:
+def _terms(facts: Facts, recipe: dict[str, Any]) -> str:
     words = [facts.license_name and f"({facts.license_name})", facts.license_link]
     licence = " ".join([facts.license, *filter(None, words)]) + "." if facts.license else UNSAID
     return (
         f"## Data and licence\n\n{facts.data}\n\nTerms of the data: {facts.data_terms}\n\n"
-        f"Licence of the weights: {licence}"
+        f"Licence of the weights: {licence}{_inherited(recipe)}"
     )
+
+
+def _inherited(recipe: dict[str, Any]) -> str:
+    begun = recipe.get("init")
+    return f"\n\nThe terms and the licence of `{begun}`, from which training began, hold as well." if begun else ""

@@ -103,7 +103,8 @@ def _duration(minutes: float) -> str:
     if minutes * 60 < 1:
         return "less than a second"
     if minutes < 2:
-        return f"{minutes * 60:.0f} seconds"
+        seconds = round(minutes * 60)
+        return f"{seconds} second{'s'[: seconds != 1]}"
     return f"{minutes:.1f} minutes" if minutes < 180 else f"{minutes / 60:.1f} hours"
 
 

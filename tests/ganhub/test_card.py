@@ -103,14 +103,14 @@ def test_a_whole_card_misses_nothing_and_is_the_same_for_the_same_files(original
 @pytest.mark.parametrize(
     ("facts", "phrase"),
     [
-        ({"summary": " "}, "what it draws (export --summary)"),
-        ({"limits": UNSAID}, "limits (export --limits)"),
-        ({"bias": UNSAID}, "bias (export --bias)"),
-        ({"data_terms": UNSAID}, "terms of the data (export --data-terms)"),
-        ({"license": ""}, "licence of the weights (export --license"),
+        ({"summary": " "}, "what it draws (publish --summary)"),
+        ({"limits": UNSAID}, "limits (publish --limits)"),
+        ({"bias": UNSAID}, "bias (publish --bias)"),
+        ({"data_terms": UNSAID}, "terms of the data (publish --data-terms)"),
+        ({"license": ""}, "licence of the weights (publish --license"),
         ({"license": "unknown"}, "the Hub knows no licence 'unknown'"),
         ({"license": "MIT License"}, "the Hub knows no licence 'MIT License'"),
-        ({"license": "other"}, "name of the other licence (export --license-name)"),
+        ({"license": "other"}, "name of the other licence (publish --license-name)"),
     ],
 )
 def test_what_nobody_said_is_unfilled(folder, facts, phrase):
@@ -136,6 +136,7 @@ def test_a_card_says_what_training_began_from(folder):
     write_card(folder)
     text = " ".join((folder / "README.md").read_text().split())
     assert "began from the weights of another model, `user/other`" in text and "its licence hold for this model" in text
+    assert "The terms and the licence of `user/other`, from which training began, hold as well." in text
 
 
 @pytest.mark.parametrize(

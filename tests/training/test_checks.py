@@ -221,3 +221,8 @@ def test_points_are_not_augmented():
     points.check()
     with pytest.raises(UserError, match="not for points in the plane"):
         dataclasses.replace(points, flip=True).check()
+
+
+def test_stacks_are_asked_for_as_stacks():
+    with pytest.raises(UserError, match="stacked-mnist learns stacked digits; use --data stacked:ylecun/mnist"):
+        dataclasses.replace(PRESETS["stacked-mnist"], data="ylecun/mnist").check()

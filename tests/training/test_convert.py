@@ -150,7 +150,7 @@ def test_the_card_is_honest_and_says_what_is_still_to_fill(tmp_path):
     recipe = Recipe.load(tmp_path / "model" / "recipe.json").check()
     assert (recipe.resolution, recipe.init, recipe.generator["init"]) == (64, "", "dcgan")  # no model to begin from
     gaps = " ".join(unfilled(tmp_path / "model"))
-    assert all(word in gaps for word in ("convert --license", "convert --limits", "metrics")) and "curves" not in gaps
+    assert all(word in gaps for word in ("publish --license", "publish --limits", "metrics")) and "curves" not in gaps
     said = {"license": "mit", "data_citation": "d", "data_terms": "t", "limits": "l", "bias": "b"}
     with pytest.raises(UserError, match="is already there"):
         run(Convert(file, tmp_path / "model", **said))
