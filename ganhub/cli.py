@@ -22,9 +22,9 @@ def generate(options: argparse.Namespace) -> None:
         raise UserError(f"--columns must be at least 1, got {options.columns}")
     pipe = GANPipeline.from_pretrained(options.model, revision=options.revision)
     labels = None
-    if options.labels is not None and not pipe.num_classes:
-        raise UserError(f"--labels {options.labels}: this model has no classes; leave it out")
     if options.labels is not None:
+        if not pipe.num_classes:
+            raise UserError(f"--labels {options.labels}: this model has no classes; leave it out")
         chosen = parse_labels(options.labels, pipe.class_names)
         labels = [chosen[i % len(chosen)] for i in range(min(max(options.num, 0), MAX_IMAGES))]
     output = pipe(options.num, labels=labels, seed=options.seed, truncation=options.truncation)
@@ -47,7 +47,7 @@ def parse_labels(text: str, names: list[str]) -> list[int]:
                 labels.append(class_id(part, names))
             else:
                 named = first in names and last in names
-                start, end = (class_id(text if named or len(text) > 5 else int(text), names) for text in (first, last))
+                start, end = (class_id(end if named or len(end) > 5 else int(end), names) for end in (first, last))
                 if end < start:
                     raise UserError(f"{part} is an empty range; give the lower number first")
                 labels.extend(range(start, end + 1))

@@ -16,7 +16,7 @@ import tyro
 
 from ganhub.errors import UserError, first_line
 from ganhub.files import read_if_there, write_aside, write_text
-from ganhub.layout import RECIPE_FILE
+from ganhub.layout import FACTS_FILE, RECIPE_FILE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -125,7 +125,6 @@ def as_trained(folder: Path) -> "Recipe":
     Raises:
         UserError: it is missing, or damaged.
     """
-    from ganhub.layout import FACTS_FILE
     from ganhub.values import is_number
     from training.checks import malformed
     from training.recipe import Recipe
@@ -141,8 +140,6 @@ def as_trained(folder: Path) -> "Recipe":
 
 def trained_digest(folder: Path) -> str:
     """Digest of the pictures that the model was trained on, "" where its card doesn't have it."""
-    from ganhub.layout import FACTS_FILE
-
     return read_if_there(folder / FACTS_FILE).get("data_digest", "")
 
 

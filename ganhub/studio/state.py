@@ -40,8 +40,8 @@ def check(models: dict[str, Model], model: Any, label: Any, seed: Any, num_image
         UserError: names the first value that is wrong, and what it may be.
     """
     found = check_model(models, model)
-    class_id, count = check_label(found, label), check_count(num_images)
-    return Settings(found.name, class_id, check_seed(seed, count), count, check_truncation(truncation))
+    asked, count = check_label(found, label), check_count(num_images)
+    return Settings(found.name, asked, check_seed(seed, count), count, check_truncation(truncation))
 
 
 def check_model(models: dict[str, Model], value: Any) -> Model:
