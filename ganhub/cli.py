@@ -27,7 +27,7 @@ def generate(options: argparse.Namespace) -> None:
             raise UserError(f"--labels {options.labels}: this model has no classes; leave it out")
         chosen = parse_labels(options.labels, pipe.class_names)
         labels = [chosen[i % len(chosen)] for i in range(min(max(options.num, 0), MAX_IMAGES))]
-    output = pipe(options.num, labels=labels, seed=options.seed, truncation=options.truncation)
+    output = pipe(options.num, labels=labels, seed=options.seed, truncation=options.truncation, screen=options.screen)
     pictures = {} if options.grid_only else {file_name(output, i): image for i, image in enumerate(output.images)}
     if options.grid or options.grid_only:
         pictures["grid.png"] = grid(list(output.images), options.columns)
@@ -96,6 +96,7 @@ def info(options: argparse.Namespace) -> None:
         "latent": config.latent_dim,
         "classes": ", ".join(pipe.class_names) or "none (unconditional)",
         "parameters": f"{pipe.generator.num_parameters():,} in the generator",
+        **({"screen": "draws some latents again (--no-screen doesn't)"} if config.get("screen") else {}),
         "trained": trained(facts) if facts else "(no card)",
         "licence": facts.get("license_name") or facts.get("license", "(no card)"),
     }
@@ -189,6 +190,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--labels", help="classes to take in turn: 7, 0-9, 1,3,5 or names; all when left out")
     command.add_argument("--seed", type=int, default=0, help="picture i is drawn from seed + i (default 0)")
     command.add_argument("--truncation", type=float, default=1.0, help="0 to 2: typical to extreme (default 1.0)")
+    command.add_argument(
+        "--no-screen",
+        dest="screen",
+        action="store_false",
+        help="the first latent of each seed, where a screen draws again",
+    )
     command.add_argument("--grid", action="store_true", help="also write all of them as grid.png")
     command.add_argument("--grid-only", action="store_true", help="write grid.png alone")
     command.add_argument("--columns", type=int, help="columns of the grid; square when left out")

@@ -4,7 +4,7 @@
 each was measured to do. `python -m training directions FOLDER` finds them. From Python, for a picture in three steps:
 
     pipe = GANPipeline.from_pretrained("digits")
-    z = sample([0], 64) + torch.tensor([[-3.0], [0.0], [3.0]]) * pipe.directions["slant"]
+    z = latents_for(pipe.generator, [0], [7]) + torch.tensor([[-3.0], [0.0], [3.0]]) * pipe.directions["slant"]
     images = pipe(latents=z, labels=7).images
 """
 

@@ -1,11 +1,13 @@
-"""Drawing and shaping latents: pure functions on z (B, latent_dim)."""
+"""Drawing and shaping latents z (B, latent_dim)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 MAX_SEED = 2**63 - 1
+MAX_DRAWS = 16  # for one seed; where a screen turns down a half, one seed in 32,768 comes to the last
 
 
 def sample(seeds: Sequence[int], latent_dim: int) -> Tensor:
@@ -14,8 +16,50 @@ def sample(seeds: Sequence[int], latent_dim: int) -> Tensor:
     Every row comes from a generator of its own, so it depends on its seed alone and not on its neighbours, and a seed
     means the same latent on every device.
     """
-    rows = [torch.randn(latent_dim, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return draw_each([torch.Generator().manual_seed(seed) for seed in seeds], latent_dim)
+
+
+def draw_each(sources: Sequence[torch.Generator], latent_dim: int) -> Tensor:
+    """The next latent of each of these, (len(sources), latent_dim)."""
+    rows = [torch.randn(latent_dim, generator=source) for source in sources]
     return torch.stack(rows) if rows else torch.empty(0, latent_dim)
+
+
+@torch.no_grad()
+def latents_for(
+    generator: Any, seeds: Sequence[int], labels: Sequence[int] | None = None, batch_size: int = 64
+) -> Tensor:
+    """The latent of each seed that this generator is to be given, (len(seeds), latent_dim) on the CPU.
+
+    Those of `sample`; but where the generator has a screen (ganhub.models.screen), each seed goes on drawing from its
+    own source until the screen has no doubt; the last of `MAX_DRAWS` is taken as it is. So a row depends on its seed,
+    its label and the weights. Latents are judged as drawn, before any truncation. In half precision, whose doubts are
+    less exact, one seed in some thousands stands for another latent.
+
+    Args:
+        generator: a ganhub.models.base.Generator, in eval mode.
+        seeds: 0 to MAX_SEED each.
+        labels: one a seed where it is conditional.
+        batch_size: latents judged at once.
+    """
+    sources = [torch.Generator().manual_seed(seed) for seed in seeds]
+    z = draw_each(sources, generator.config.latent_dim)
+    classes = None if labels is None else torch.tensor(labels, dtype=torch.long)
+    left = torch.arange(len(z))
+    for _ in range(MAX_DRAWS - 1):
+        if not len(left):
+            break
+        parts = left.split(batch_size)
+        left = torch.cat([i[doubted(generator, z[i], None if classes is None else classes[i])] for i in parts])
+        z[left] = draw_each([sources[i] for i in left.tolist()], z.shape[1])
+    return z
+
+
+def doubted(generator: Any, z: Tensor, labels: Tensor | None) -> Tensor:
+    """Which of these latents a screen turns down, (B,) on the CPU; none without a screen."""
+    device = generator.device
+    doubts = generator.doubt(z.to(device, generator.dtype), None if labels is None else labels.to(device))
+    return torch.zeros(len(z), dtype=torch.bool) if doubts is None else (doubts > 0).cpu()
 
 
 def truncate(z: Tensor, truncation: float) -> Tensor:

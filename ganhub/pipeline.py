@@ -19,7 +19,7 @@ from ganhub.directions import read_directions
 from ganhub.errors import UserError
 from ganhub.files import read_object
 from ganhub.images import convert
-from ganhub.latents import MAX_SEED, sample, truncate
+from ganhub.latents import MAX_SEED, latents_for, sample, truncate
 from ganhub.layout import INDEX_FILE, Wanted, split_names
 from ganhub.models.base import Discriminator, GANModule, Generator
 from ganhub.models.families import check_class_names, find_class
@@ -180,6 +180,7 @@ class GANPipeline(DiffusionPipeline):
         latents: Tensor | None = None,
         output_type: Literal["pil", "pt", "np"] = "pil",
         batch_size: int = 64,
+        screen: bool = True,
     ) -> GANPipelineOutput:
         """Generate pictures. Each depends on its own seed, label and truncation, not on its batch.
 
@@ -192,6 +193,8 @@ class GANPipeline(DiffusionPipeline):
             latents: (num_images, latent_dim) to use instead of drawing from seeds.
             output_type: "pil" pictures, "pt" (N, C, R, R) or "np" (N, R, R, C), float32 in [0, 1].
             batch_size: pictures computed at once; bounds memory and changes nothing else.
+            screen: False takes the first latent of every seed, where a model has a screen that would draw some of them
+                again (`ganhub.latents.latents_for`).
 
         Returns:
             `.images`, and the `.seeds` (None with latents) and `.labels` (None when unconditional) of each.
@@ -205,12 +208,14 @@ class GANPipeline(DiffusionPipeline):
             raise UserError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
         if not is_number(truncation) or not 0 <= truncation <= MAX_TRUNCATION:
             raise UserError(f"truncation must be between 0 and {MAX_TRUNCATION:g}, got {truncation!r}")
+        if not isinstance(screen, bool):
+            raise UserError(f"screen must be True or False, got {screen!r}")
         labels, seed = plain(labels), plain(seed)
         truncation = float(truncation)
         count = self._count(num_images, labels, seed, latents)
         seeds = None if latents is not None else self._seeds(seed, count)
         classes = self._labels(labels, count)
-        z = self._latents(seeds, latents, count)
+        z = self._given(latents, count) if seeds is None else self._drawn(seeds, classes, batch_size, screen)
         images = torch.cat(
             [
                 self._generate(z[i : i + batch_size], classes and classes[i : i + batch_size], truncation)
@@ -259,10 +264,13 @@ class GANPipeline(DiffusionPipeline):
             )
         return [class_id(value, self.class_names) for value in labels]
 
-    def _latents(self, seeds: list[int] | None, given: Tensor | None, count: int) -> Tensor:
+    def _drawn(self, seeds: list[int], labels: list[int] | None, batch_size: int, screen: bool) -> Tensor:
+        if not screen:
+            return sample(seeds, self.generator.config.latent_dim)
+        return latents_for(self.generator, seeds, labels, batch_size)
+
+    def _given(self, given: Tensor | None, count: int) -> Tensor:
         dim = self.generator.config.latent_dim
-        if seeds is not None:
-            return sample(seeds, dim)
         try:
             z = torch.as_tensor(given, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError) as error:

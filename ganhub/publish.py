@@ -23,6 +23,7 @@ from ganhub.pipeline import GANPipeline
 from ganhub.push import push
 
 VARIANTS = {"fp16": torch.float16}
+EXACT = "screening."  # weights that are kept as they are: a screen decides by a limit (ganhub.models.screen)
 PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth"}
 OTHER_WEIGHTS = re.compile(r"generator/diffusion_pytorch_model\.(\w+)\.safetensors", re.ASCII)
 TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml")
@@ -107,6 +108,7 @@ def add_variant(folder: Path, variant: str) -> None:
     for file in sorted(folder.glob(f"*/{WEIGHTS_FILE}")):
         stored = load_file(file)
         weights = {key: cast(value, VARIANTS[variant]) for key, value in stored.items()}
+        weights |= {key: value for key, value in stored.items() if key.startswith(EXACT)}
         if all(value.dtype == stored[key].dtype for key, value in weights.items()):
             raise UserError(
                 f"{file}: is in {variant} already, so --variant {variant} would publish it twice; "

@@ -219,6 +219,18 @@ def directions(arguments: list[str]) -> None:
     print(f"{options.folder}: {len(command.run(options))} directions written")
 
 
+def screen(arguments: list[str]) -> None:
+    from training import screen as command
+
+    options = parse(command.Screen, "screen", arguments)
+    found = command.run(options)
+    print(
+        f"{options.folder}: takes {found['keep']:.0%} of the latents; {found['broken_before']:.1%} of the marked "
+        f"pictures are broken, {found['broken_after']:.1%} of those that pass (cross-validated). "
+        f"Measure it again with: python -m training evaluate {options.folder} --data DATA"
+    )
+
+
 def animate(arguments: list[str]) -> None:
     from training import snapshots
 
@@ -255,6 +267,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "onnx": (onnx, "write the generator of a model as ONNX, checked: python -m training onnx FOLDER"),
     "evaluate": (evaluate, "measure a model folder against real pictures"),
     "directions": (directions, "find directions in latent space along which one property changes"),
+    "screen": (screen, "learn from marked samples which latents a model shall draw again"),
     "publish": (publish, "put a run or a model folder on the Hub: python -m training publish RUN --repo user/name"),
     "extractor": (extractor, "train the feature network or classifier that the metrics use"),
     "modes": (modes, "count the modes that a generator has found on a toy data set"),

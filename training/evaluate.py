@@ -59,6 +59,8 @@ class Evaluate:
     """Model folders measured under the same protocol, whose KID the card shows beside this one's."""
     truncation: float = 1.0
     """0 to 2; anything but 1 measures another generator."""
+    screen: bool = True
+    """--no-screen takes the first latent of every seed, where the model has a screen (training.screen)."""
     device: str = "cpu"
     """Where networks run: cpu, cuda, mps."""
     show_training: bool = False
@@ -98,6 +100,8 @@ def run(options: Evaluate) -> dict[str, Any]:
     used = protocol(options, pictures, lens, split)
     if pipe.num_classes:
         used["class_mix"] = "as in the reference" if labelled_alike(pipe, real) else "equal"
+    if pipe.generator.config.get("screen") and not options.screen:
+        used["screen"] = False
     compared = {name: read_kid(folder, used) for name, folder in others.items()}
     measured, nearest = measure(pictures, pipe.class_names, lens, options.seed, options.device)
     if trained_digest(options.folder) not in ("", train.digest):
@@ -223,7 +227,7 @@ def generate(
         numbers = range(start, min(start + chunk, options.samples))
         classes = [asked[i % len(asked)] for i in numbers] if asked else None
         seeds = [options.seed + i for i in numbers]
-        out = pipe(labels=classes, seed=seeds, truncation=options.truncation, output_type="pt")
+        out = pipe(labels=classes, seed=seeds, truncation=options.truncation, output_type="pt", screen=options.screen)
         assert isinstance(out.images, torch.Tensor)
         images.append(out.images.mul(255).round().to(torch.uint8))
         labels += classes or []
@@ -285,6 +289,7 @@ def table(metrics: dict[str, Any]) -> str:
     lines = [
         f"{used['samples']:,} samples (seed {used['seed']}, truncation {used['truncation']:g}) against "
         f"{reference['count']:,} of {reference['data']}, split {reference['split']}, {seen}",
+        *(["without the model's screen"] if "screen" in used else []),
         *([f"mix of classes asked for: {used['class_mix']}"] if "class_mix" in used else []),
         f"features: {used['extractor']}",
     ]

@@ -119,15 +119,15 @@ def drawn(generator: "Generator", count: int, seed: int, chunk: int = 1000) -> "
     """Samples (B, C, R, R) in [-1, 1] on the CPU, chunk by chunk."""
     import torch
 
-    from ganhub.latents import sample
+    from ganhub.latents import latents_for
 
     config = generator.config
     for start in range(0, count, chunk):
         numbers = range(start, min(start + chunk, count))
-        z = sample([seed + i for i in numbers], config.latent_dim).to(generator.device, generator.dtype)
-        labels = torch.tensor(numbers, device=z.device) % config.num_classes if config.num_classes else None
+        asked = [i % config.num_classes for i in numbers] if config.num_classes else None
         with torch.inference_mode(), evaluating(generator):
-            images = generator(z, labels).cpu()
+            z = latents_for(generator, [seed + i for i in numbers], asked).to(generator.device, generator.dtype)
+            images = generator(z, None if asked is None else torch.tensor(asked, device=z.device)).cpu()
         yield images
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ganhub.errors import UserError
 from ganhub.files import write_aside, write_text
 from ganhub.images import grid, to_pil
-from ganhub.latents import sample
+from ganhub.latents import latents_for
 from ganhub.models.base import Generator
 from training.clock import Clock
 from training.recipe import Recipe
@@ -148,9 +148,9 @@ def first_seeds(generator: Generator, count: int) -> Tensor:
     """The images (count, C, R, R) of seeds 0, 1, 2, ..., cycling through the classes."""
     config: Any = generator.config
     device = next(generator.parameters()).device
-    z = sample(range(count), config.latent_dim).to(device)
-    labels = torch.arange(count, device=device) % config.num_classes if config.num_classes else None
-    return generator(z, labels)
+    classes = [i % config.num_classes for i in range(count)] if config.num_classes else None
+    z = latents_for(generator, range(count), classes).to(device)
+    return generator(z, None if classes is None else torch.tensor(classes, device=device))
 
 
 def read_log(file: Path) -> list[dict[str, float]]:

@@ -39,7 +39,7 @@ def _protocol(protocol: dict[str, Any]) -> str:
     reference = protocol["reference"]
     return (
         f"Protocol: {protocol['samples']:,} samples (seed {protocol['seed']}, truncation {protocol['truncation']:g}"
-        f"{_mix(protocol)}) "
+        f"{_mix(protocol)}{', without its screen' if 'screen' in protocol else ''}) "
         f"against {reference['count']:,} pictures of {reference['data']}, split {reference['split']}, "
         f"{_seen(reference)}. Features: {protocol['extractor']}. Such numbers compare models that were "
         "measured alike; never set them beside published FIDs."

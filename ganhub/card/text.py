@@ -9,6 +9,7 @@ from ganhub.card.facts import POINT_CHANNELS, UNSAID, Facts, read_facts, save_fa
 from ganhub.card.front import front_matter
 from ganhub.card.measured import cell
 from ganhub.card.measured import section as measured_section
+from ganhub.card.screened import section as screened_section
 from ganhub.card.trained import history
 from ganhub.card.trained import section as trained_section
 from ganhub.directions import read_effects
@@ -24,6 +25,7 @@ from ganhub.layout import (
     ONNX_FILE,
     RECIPE_FILE,
     SAMPLES_FILE,
+    SCREEN_FILE,
     STRIP_FILE,
     local_snapshots,
     split_names,
@@ -85,7 +87,7 @@ def render(folder: Path, extras: bool = True) -> str:
         front = front_matter(facts, recipe, metrics)
         sections = _sections(folder, facts, recipe, generator, metrics, extras)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        files = f"recipe.json, generator/config.json or {METRICS_FILE}"
+        files = f"recipe.json, generator/config.json, {SCREEN_FILE} or {METRICS_FILE}"
         raise UserError(f"{folder}: {files} is not what ganhub writes ({first_line(error)})") from error
     return f"---\n{front}\n---\n\n" + "\n\n".join(sections) + "\n"
 
@@ -103,6 +105,7 @@ def _sections(
         *_picture(folder, SAMPLES_FILE, "samples: seeds 0, 1, 2, ... at truncation 1.0"),
         _usage(folder, facts, generator),
         *(_extras(folder, facts.name) if extras else []),
+        *screened_section(folder, generator),
         *_directions(folder, facts.name),
         trained_section(facts, recipe),
         *_picture(folder, CURVES_FILE, "training curves over thousands of images shown"),
@@ -194,7 +197,7 @@ def _directions(folder: Path, name: str) -> list[str]:
     return [
         "## Directions",
         f"`{_load(name)}.directions` are unit vectors in latent space: add a few times one of them to latents "
-        "(`ganhub.latents.sample`) and give these to `pipe(latents=...)`.",
+        "(`ganhub.latents.latents_for`) and give these to `pipe(latents=...)`.",
         "\n".join(["| direction | what changes | deviations a step | explained |", "| --- | --- | --- | --- |", *rows]),
         "Found by least squares on samples within a class: a step of length 1 moves the property by so many of its "
         "standard deviations, and a straight line explains that share of its variance over other samples.",

@@ -33,6 +33,7 @@ ARCH_KEY = "_ganhub_arch"  # in config.json
 DTYPES = ("F16", "BF16", "F32", "I64")  # I64 counts batch norm's batches
 LATENTS = ("normal", "uniform")
 MAX_WIDTH = 4096  # channels of one layer; a config that asks for more is refused before any memory is taken
+ADDED_LATER = {"screen": "`python -m training screen` gives one to a finished model"}  # arguments no recipe has
 MAX_PARAMETERS = 500_000_000  # of one network, 2 GB; BigGAN has 160 million
 
 
@@ -132,6 +133,13 @@ class Generator(GANModule):
             z = torch.erf(z / 2**0.5)
         return z * config.latent_scale
 
+    def doubt(self, z: Tensor, labels: Tensor | None = None) -> Tensor | None:
+        """How much its screen doubts each of these latents (B,): above 0, another is to be drawn; None without one.
+
+        See ganhub.models.screen and `ganhub.latents.latents_for`. `forward` takes every latent as it comes.
+        """
+        return None
+
 
 class Discriminator(GANModule):
     """images (B, C, R, R), labels (B,) -> logits (B,).
@@ -225,10 +233,12 @@ def arguments_of(cls: type[GANModule]) -> list[str]:
 
 def check_arguments(cls: type[Network], chosen: Iterable[str], fixed: set[str]) -> None:
     """Refuse arguments that a network doesn't take, or that are not chosen for it alone but fixed for the whole run."""
-    takes = [name for name in arguments_of(cls) if name not in fixed]
+    takes = [name for name in arguments_of(cls) if name not in fixed and name not in ADDED_LATER]
     for name in chosen:
         if name not in takes:
             hint = "it is a field of the recipe" if name in fixed else f"it takes {', '.join(takes)}"
+            if name in arguments_of(cls):
+                hint = ADDED_LATER.get(name, hint)
             raise ValueError(f"arch {cls.arch}: the {cls.__name__.lower()} takes no {name}; {hint}")
 
 

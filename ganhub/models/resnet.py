@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ganhub.models import base, layers
 from ganhub.models.mapping import MAX_DEPTH, Mapping, split_length
 from ganhub.models.residual import DownBlock, SelfAttention, UpBlock, double
+from ganhub.models.screen import Screen
 
 OUTPUTS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "clamp": nn.Hardtanh}
 MAX_ATTENTION = 64  # its weights are a matrix of all pixels by all pixels
@@ -85,6 +86,7 @@ class Generator(Residual, base.Generator):
             weights that other pixels move.
         mapping: layers of the mapping network, which makes a style of z; the style enters below and scales and shifts
             every block's norms, in place of the class. 0 for none.
+        screen: the block after which a screen looks (ganhub.models.screen), counted from 1; 0 for none.
         latent, latent_scale: the noise, "normal" or "uniform", and what it is multiplied by; see base.Generator.noise.
     """
 
@@ -107,6 +109,7 @@ class Generator(Residual, base.Generator):
         grow_from: int = 0,
         output: str = "tanh",
         mapping: int = 0,
+        screen: int = 0,
         latent: str = "normal",
         latent_scale: float = 1.0,
     ):
@@ -117,12 +120,14 @@ class Generator(Residual, base.Generator):
         )
         base.check_flags("resnet", spectral_norm=spectral_norm)
         check_options(resolution, attention, grow_from, norm)
-        base.check_whole("resnet", mapping=mapping)
+        base.check_whole("resnet", mapping=mapping, screen=screen)
         if not 0 <= mapping <= MAX_DEPTH:
             raise ValueError(f"resnet needs a mapping network of 0 to {MAX_DEPTH} layers, got {mapping}")
         base.check_choices("resnet", output=(output, tuple(OUTPUTS)))
         times = base.doublings(resolution)
         widths = [base.widen(width, max_width, i) for i in range(times, -1, -1)]  # at 4x4, 8x8, ... RxR
+        if not 0 <= screen < len(widths):
+            raise ValueError(f"resnet at {resolution}x{resolution} needs a screen of 0 to {times}, got {screen}")
         start = base.doublings(grow_from or resolution)
         self.levels = len(widths) - 1 - start
         self.level = float(self.levels)
@@ -138,14 +143,13 @@ class Generator(Residual, base.Generator):
         )
         layers.prepare_weights(self, init, spectral_norm)
         self.mapping_network = Mapping(latent_dim, num_classes, mapping) if mapping else None  # draws its own weights
+        self.screening = Screen(widths[screen], num_classes) if screen else None
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         low, fade = self.split_level()
         reached = len(self.blocks) - self.levels + low
         code, told = self.read(z, labels)
-        x = self.stem(code).unflatten(1, (-1, 4, 4))
-        for block in self.blocks[:reached]:
-            x = self.attend(block(x, told))
+        x = self.maps(code, told, reached)
         images = self.to_image[low](x)
         if fade:
             x = self.attend(self.blocks[reached](x, told))
@@ -160,6 +164,18 @@ class Generator(Residual, base.Generator):
         direction, length = split_length(z)
         style = self.mapping_network(self.noise(direction), length, labels)
         return style, style
+
+    def maps(self, code: Tensor, told: Tensor | None, depth: int) -> Tensor:
+        """The maps (B, C, H, W) after so many blocks, of what `read` gives."""
+        x = self.stem(code).unflatten(1, (-1, 4, 4))
+        for block in self.blocks[:depth]:
+            x = self.attend(block(x, told))
+        return x
+
+    def doubt(self, z: Tensor, labels: Tensor | None = None) -> Tensor | None:
+        if self.screening is None:
+            return None
+        return self.screening(self.maps(*self.read(z, labels), self.config.screen), labels)
 
 
 class Discriminator(Residual, base.Discriminator):

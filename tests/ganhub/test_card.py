@@ -197,6 +197,31 @@ def test_a_card_says_which_pictures_were_learnt_from(folder):
         assert said in text if said else "learnt from (" not in text
 
 
+def test_a_card_says_what_a_screen_turns_down(folder):
+    file = folder / "generator" / "config.json"
+    config = json.loads(file.read_text())
+    found = {"first": 100, "count": 600, "broken": [101, 102], "flawed": [103], "by": "two | people", "keep": 0.45,
+             "decorrelate": 3.0, "depth": 2, "auc": 0.9, "broken_before": 0.137, "broken_after": 0.009}  # fmt: skip
+    for screen, record, said in (
+        (0, found, None),
+        (2, None, "`ganhub.latents.latents_for(pipe.generator, [seed], [label])`"),
+        (2, found, "Turned down are 55% of the latents. It was fitted to 600 samples, seeds 100 to 699"),
+        (2, found, r"marked by eye by two \| people: 2 broken, 1 flawed"),
+        (2, found, "0.9% of those that pass are broken, of all 13.7%. The command: `python -m training screen FOLDER "
+                   "--marks screen.json --keep 0.45 --decorrelate 3 --depth 2`."),
+        (2, found | {"by": "", "decorrelate": 0.0}, "marked by eye: 2 broken"),
+        (2, found | {"by": "", "decorrelate": 0.0}, "--keep 0.45 --depth 2`"),
+    ):  # fmt: skip
+        file.write_text(json.dumps(config | {"screen": screen}))
+        (folder / "screen.json").write_text(json.dumps(record or {}))
+        write_card(folder)
+        text = " ".join((folder / "README.md").read_text().split())
+        assert said in text if said else "## Screen" not in text
+    (folder / "screen.json").write_text('{"first": 3}')
+    with pytest.raises(UserError, match="screen.json or metrics.json is not what ganhub writes"):
+        write_card(folder)
+
+
 def test_a_card_says_what_changed_in_the_run(folder):
     rates = {"lr_schedule": "linear", "lr_kimg": 1000.0}
     save_facts(dataclasses.replace(FACTS, kimg=1200.0), folder)

@@ -44,13 +44,15 @@ picture.save(sys.argv[2])
 """
 
 
-def networks(family, **changes):
+def networks(family, screen=0, **changes):
     torch.manual_seed(1)
     size = {"resolution": 32 if family == "frog" else 16, **({} if family == "mlp" else {"width": 4}), **changes}
     module = ARCHITECTURES[family]
-    generator = module.Generator(**size, latent_dim=8)
+    generator = module.Generator(**size, latent_dim=8, **({"screen": screen} if screen else {}))
     for parameter in generator.parameters():
         parameter.data.mul_(3)  # so that pictures differ
+    if screen:
+        generator.screening.weight.normal_()
     return generator, module.Discriminator(**size)
 
 
@@ -85,7 +87,7 @@ def published(tmp_path_factory):
 
 def test_plain_diffusers_draws_the_same_pixels_from_folders_and_from_the_hub(published, tmp_path):
     mlp, capsule = folder_of("mlp", tmp_path), folder_of("capsule", tmp_path, num_classes=2)
-    resnet = folder_of("resnet", tmp_path, num_classes=2, attention=8, spectral_norm=True)
+    resnet = folder_of("resnet", tmp_path, num_classes=2, attention=8, spectral_norm=True, screen=2)
     messages = run(DRAW, tmp_path, mlp, resnet, capsule, published, "alice/standalone")
     assert "Expected types" not in messages
     assert not list(Path(os.environ["HF_HOME"], "hub", "models--alice--standalone").glob("snapshots/*/snapshots"))
@@ -93,6 +95,8 @@ def test_plain_diffusers_draws_the_same_pixels_from_folders_and_from_the_hub(pub
         pipe = GANPipeline.from_pretrained(folder)
         wanted = pipe(labels=[1, 0, 1] if pipe.num_classes else None, **CALL).images
         assert wanted.std() > 0.01
+        first = pipe(labels=[1, 0, 1] if pipe.num_classes else None, **CALL, screen=False).images
+        assert (folder == resnet) == (wanted != first).any()  # some were drawn again
         np.testing.assert_array_equal(np.load(tmp_path / f"{i}.npy"), wanted)
 
 
