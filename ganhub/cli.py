@@ -96,7 +96,11 @@ def info(options: argparse.Namespace) -> None:
         "latent": config.latent_dim,
         "classes": ", ".join(pipe.class_names) or "none (unconditional)",
         "parameters": f"{pipe.generator.num_parameters():,} in the generator",
-        **({"screen": "draws some latents again (--no-screen doesn't)"} if config.get("screen") else {}),
+        **(
+            {"screen": "turns some latents down and draws again; --no-screen takes every first one"}
+            if config.get("screen")
+            else {}
+        ),
         "trained": trained(facts) if facts else "(no card)",
         "licence": facts.get("license_name") or facts.get("license", "(no card)"),
     }
@@ -194,7 +198,7 @@ def parser() -> argparse.ArgumentParser:
         "--no-screen",
         dest="screen",
         action="store_false",
-        help="the first latent of each seed, where a screen draws again",
+        help="take each seed's first latent, whatever the model's screen says of it",
     )
     command.add_argument("--grid", action="store_true", help="also write all of them as grid.png")
     command.add_argument("--grid-only", action="store_true", help="write grid.png alone")

@@ -33,8 +33,9 @@ def latents_for(
 
     Those of `sample`; but where the generator has a screen (ganhub.models.screen), each seed goes on drawing from its
     own source until the screen has no doubt; the last of `MAX_DRAWS` is taken as it is. So a row depends on its seed,
-    its label and the weights. Latents are judged as drawn, before any truncation. In half precision, whose doubts are
-    less exact, one seed in some thousands stands for another latent.
+    its label and the weights. Latents are judged as drawn, before any truncation. Doubts are rounded: in another batch
+    or on another device about one seed in a million may stand for another latent, in half precision or with TF32
+    (PyTorch's default for convolutions on newer NVIDIA cards) one in some thousands.
 
     Args:
         generator: a ganhub.models.base.Generator, in eval mode.

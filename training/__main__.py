@@ -225,7 +225,7 @@ def screen(arguments: list[str]) -> None:
     options = parse(command.Screen, "screen", arguments)
     found = command.run(options)
     print(
-        f"{options.folder}: takes {found['keep']:.0%} of the latents; {found['broken_before']:.1%} of the marked "
+        f"{options.folder}: keeps {found['keep']:.0%} of the latents; {found['broken_before']:.1%} of the marked "
         f"pictures are broken, {found['broken_after']:.1%} of those that pass (cross-validated). "
         f"Measure it again with: python -m training evaluate {options.folder} --data DATA"
     )

@@ -52,5 +52,6 @@ def comparable(protocol: dict[str, Any], conditional: bool = False) -> dict[str,
         conditional: older measurements don't say their mix of classes; that of conditional models was equal.
     """
     same = {key: protocol[key] for key in ("extractor_sha256", "samples", "truncation")}
+    same |= {"screen": protocol.get("screen", True)}
     same |= {"class_mix": protocol.get("class_mix", "equal" if conditional else "as in the reference")}
     return same | {"reference": {key: protocol["reference"][key] for key in ("data", "split", "count", "trained_on")}}

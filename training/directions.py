@@ -44,7 +44,7 @@ class Directions:
     samples: int = 10_000
     """Pictures to measure; a fifth of them only checks the fit."""
     seed: int = 0
-    """Sample i is drawn from seed + i."""
+    """Sample i is the first latent of seed + i, whatever a screen says of it."""
 
 
 def run(options: Directions) -> "dict[str, Effect]":

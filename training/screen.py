@@ -4,7 +4,7 @@
 
 is a file of marks: the seeds that were looked at, 10000 to 10511, and whose pictures are broken, or flawed but good
 enough. They are the pictures of `ganhub generate FOLDER --num 512 --seed 10000 --no-screen`: classes in turn, each
-seed's first latent.
+seed's first latent. One call made them all, or classes aren't counted from `first`.
 
 A ridge regression on the generator's maps (ganhub.models.screen) learns how broken a picture will be; a flawed one
 counts as a quarter. The limit is set so that `--keep` of all latents stay below it. The networks stay as they are.
@@ -47,8 +47,7 @@ RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)  # per marked picture
 FOLDS = 8
 OTHERS = 8192  # latents, none of them marked, that say where the limit is
 OTHER_SEEDS = 2**40  # from here on
-LEAST_KEPT = 0.25  # of which one seed in a hundred finds none in its ganhub.latents.MAX_DRAWS
-LEAST_PASSING = 0.1  # of the latents of each class
+LEAST_KEPT = 0.25  # of the latents of each class: of fewer more than one seed in a hundred finds none in its MAX_DRAWS
 LEAST_AUC = 0.6  # 0.5 is chance
 CONSTANT = 1e-6  # deviation of a feature below which it is rounding that varies
 CHUNK = 64
@@ -149,7 +148,7 @@ def run(options: Screen) -> dict[str, Any]:
         **{name: round(value, 4) for name, value in measured.items()},
     }
     try:
-        write(options.folder, options.depth, weight, offset)
+        write(options.folder, pipe.generator.config.latent_dim, options.depth, weight, offset)
         write_text(options.folder / SCREEN_FILE, json.dumps(found) + "\n")
         for name in (METRICS_FILE, STRIP_FILE):
             (options.folder / name).unlink(missing_ok=True)
@@ -225,10 +224,10 @@ def learn(pipe: "GANPipeline", marks: Marks, options: Screen) -> "tuple[Tensor, 
     doubts = others.features @ weight + offset[others.labels]
     limit = doubts.quantile(options.keep)
     for label in range(classes):
-        if (share := (doubts[others.labels == label] <= limit).double().mean().item()) < LEAST_PASSING:
+        if (share := (doubts[others.labels == label] <= limit).double().mean().item()) < LEAST_KEPT:
             raise UserError(
                 f"--keep {options.keep:g}: of class {pipe.class_names[label]} {share:.0%} would pass, so much of it is "
-                "broken; keep more, or mark with another measure"
+                "broken; keep more, or mark less strictly"
             )
     offset -= limit
     kept = tried[ridge] <= tried[ridge].quantile(options.keep)
@@ -306,13 +305,16 @@ def within(values: "Tensor", labels: "Tensor", classes: int) -> "tuple[Tensor, T
 
 def auc(doubts: "Tensor", broken: "Tensor") -> float:
     """The chance that a broken picture's doubt (N,) is above another one's: the area under the ROC curve."""
-    ranks = doubts.argsort().argsort().double() + 1
+    import torch
+
+    ordered = doubts.sort().values
+    ranks = (torch.searchsorted(ordered, doubts) + torch.searchsorted(ordered, doubts, right=True) + 1).double() / 2
     positive = int(broken.sum())
     above = ranks[broken].sum().item() - positive * (positive + 1) / 2
     return above / (positive * (len(doubts) - positive))
 
 
-def write(folder: Path, depth: int, weight: "Tensor", offset: "Tensor") -> None:
+def write(folder: Path, latent_dim: int, depth: int, weight: "Tensor", offset: "Tensor") -> None:
     """Put a screen into a generator's files, all variants of its weights among them: all are written before any is
     replaced. Directions, which a screen doesn't change, go on belonging to the weights.
 
@@ -337,7 +339,6 @@ def write(folder: Path, depth: int, weight: "Tensor", offset: "Tensor") -> None:
             written.chmod(0o644)
             os.replace(written, folder / GENERATOR / written.name)
     if of_these:
-        vectors = read_directions(folder, int(config["latent_dim"]))
-        save_directions(folder, vectors, read_effects(folder), weights_sha256(folder))
+        save_directions(folder, read_directions(folder, latent_dim), read_effects(folder), weights_sha256(folder))
     if (folder / standalone.PIPELINE_FILE).is_file():
         standalone.write(folder)

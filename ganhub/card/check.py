@@ -91,6 +91,8 @@ def _measured(folder: Path) -> list[str]:
     if _of_others(folder, metrics.get("generator_sha256")):  # absent in older files
         return [f"metrics of these weights, they are of others ({measure})"]
     missing = []
+    if not metrics["protocol"].get("screen", True):
+        missing.append(f"metrics of what it draws, they are without its screen ({measure})")
     if not metrics.get("memorisation") and not _noted(metrics, NO_COPIES):
         missing.append(f"memorisation ({measure})")
     if _generator(folder).get("num_classes") and not metrics.get(PER_CLASS) and not _noted(metrics, NO_PER_CLASS):

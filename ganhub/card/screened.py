@@ -22,23 +22,24 @@ def section(folder: Path, generator: dict[str, Any]) -> list[str]:
     found = read_if_there(folder / SCREEN_FILE)
     label = ", [label]" if generator["num_classes"] else ""
     text = (
-        "Some latents it draws again before there is a picture: those of which a linear function of the generator's "
-        "own maps expects a broken one, at any truncation. A seed's latent is that of "
+        "The generator has a screen: a linear function of its own early maps that says of a latent whether its picture "
+        "will be broken. Then the seed draws another, up to 16 in all. It looks at latents before truncation, so a "
+        "seed keeps its latent at every truncation: "
         f"`ganhub.latents.latents_for(pipe.generator, [seed]{label})`. `pipe(..., screen=False)` takes every seed's "
-        "first latent; `pipe(latents=...)`, `generator.onnx` and snapshots of the training take latents as they come."
+        "first latent, `pipe(latents=...)` what it is given."
     )
     return ["## Screen", text, *([_marks(found)] if found else [])]
 
 
 def _marks(found: dict[str, Any]) -> str:
     first, count = found["first"], found["count"]
-    by = f" by {cell(found['by'])}" if found["by"] else ""
     marked = f"{len(found['broken'])} broken, {len(found['flawed'])} flawed"
     options = {"keep": found["keep"], "decorrelate": found["decorrelate"] or None, "depth": found["depth"]}
     words = " ".join(f"--{name} {value:g}" for name, value in options.items() if value is not None)
-    broken = f"{percent(found['broken_after'])} of those that pass are broken, of all {percent(found['broken_before'])}"
     return (
-        f"Turned down are {percent(1 - found['keep'])} of the latents. It was fitted to {count:,} samples, seeds "
-        f"{first} to {first + count - 1}, marked by eye{by}: {marked}; `screen.json` lists them. Cross-validated on "
-        f"these, {broken}. The command: `python -m training screen FOLDER --marks screen.json {words}`."
+        f"It turns down {percent(1 - found['keep'])} of the latents. It learnt from {count:,} samples, seeds {first} "
+        f"to {first + count - 1}, which {cell(found['by']) or 'somebody'} sorted by eye: {marked} (`screen.json` lists "
+        f"them). Of these {found['broken_before']:.1%} are broken, and by cross-validation {found['broken_after']:.1%} "
+        "of those that it keeps: an estimate, and a hopeful one, for it chose the strength of the fit too. The "
+        f"command: `python -m training screen FOLDER --marks FOLDER/screen.json {words}`."
     )

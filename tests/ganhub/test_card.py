@@ -205,11 +205,11 @@ def test_a_card_says_what_a_screen_turns_down(folder):
     for screen, record, said in (
         (0, found, None),
         (2, None, "`ganhub.latents.latents_for(pipe.generator, [seed], [label])`"),
-        (2, found, "Turned down are 55% of the latents. It was fitted to 600 samples, seeds 100 to 699"),
-        (2, found, r"marked by eye by two \| people: 2 broken, 1 flawed"),
-        (2, found, "0.9% of those that pass are broken, of all 13.7%. The command: `python -m training screen FOLDER "
-                   "--marks screen.json --keep 0.45 --decorrelate 3 --depth 2`."),
-        (2, found | {"by": "", "decorrelate": 0.0}, "marked by eye: 2 broken"),
+        (2, found, "turns down 55% of the latents. It learnt from 600 samples, seeds 100 to 699"),
+        (2, found, r"which two \| people sorted by eye: 2 broken, 1 flawed"),
+        (2, found, "Of these 13.7% are broken, and by cross-validation 0.9% of those that it keeps"),
+        (2, found, "screen FOLDER --marks FOLDER/screen.json --keep 0.45 --decorrelate 3 --depth 2`."),
+        (2, found | {"by": "", "decorrelate": 0.0}, "which somebody sorted by eye"),
         (2, found | {"by": "", "decorrelate": 0.0}, "--keep 0.45 --depth 2`"),
     ):  # fmt: skip
         file.write_text(json.dumps(config | {"screen": screen}))
@@ -217,6 +217,9 @@ def test_a_card_says_what_a_screen_turns_down(folder):
         write_card(folder)
         text = " ".join((folder / "README.md").read_text().split())
         assert said in text if said else "## Screen" not in text
+    write_metrics(folder, protocol=MEASURED["protocol"] | {"screen": False})
+    assert "truncation 1, without its screen)" in (folder / "README.md").read_text()
+    assert any("without its screen" in phrase for phrase in unfilled(folder))
     (folder / "screen.json").write_text('{"first": 3}')
     with pytest.raises(UserError, match="screen.json or metrics.json is not what ganhub writes"):
         write_card(folder)

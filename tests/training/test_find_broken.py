@@ -159,7 +159,7 @@ def test_a_feature_that_never_changes_does_no_harm():
 def test_the_command_says_what_it_did(folder, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["training", "screen", str(folder), "--marks", str(folder.parent / "marks.json")])
     main()
-    assert "takes 70% of the latents; 16" in capsys.readouterr().out
+    assert "keeps 70% of the latents; 16" in capsys.readouterr().out
 
 
 def test_its_own_record_makes_the_same_screen_again(folder):
@@ -187,6 +187,7 @@ def test_the_chance_to_doubt_the_broken_one_more():
     doubts = torch.tensor([0.1, 0.4, 0.35, 0.8])
     assert auc(doubts, torch.tensor([False, False, True, True])) == 0.75
     assert auc(doubts, torch.tensor([True, False, False, False])) == 0.0
+    assert auc(torch.zeros(4), torch.tensor([True, False, False, False])) == 0.5
 
 
 @pytest.mark.parametrize(
