@@ -225,9 +225,10 @@ def screen(arguments: list[str]) -> None:
     options = parse(command.Screen, "screen", arguments)
     found = command.run(options)
     print(
-        f"{options.folder}: keeps {found['keep']:.0%} of the latents; {found['broken_before']:.1%} of the marked "
-        f"pictures are broken, {found['broken_after']:.1%} of those that pass (cross-validated). "
-        f"Measure it again with: python -m training evaluate {options.folder} --data DATA"
+        f"{options.folder}: keeps {found['keep']:.0%} of the latents. Of the {found['count']:,} pictures looked at "
+        f"{found['broken_before']:.1%} are broken, of those that it would keep {found['broken_after']:.1%} "
+        f"(cross-validated, AUC {found['auc']:.2f}).\nsamples.png and the card are new, the measurements were of other "
+        f"samples and are gone. Measure it again with: python -m training evaluate {options.folder} --data DATA"
     )
 
 

@@ -139,7 +139,7 @@ def exported(options: Publish, folder: Path) -> Path:
         again = f"python -m training export {run_dir} --out {folder} --force"
         raise UserError(
             f"{folder}: is the model {state}, the run's newest checkpoint (step {int(newest.name)}) is after {kimg:g}; "
-            f"replace it and its metrics with `{again}`, or publish it as it is: publish {folder}"
+            f"replace it, its metrics and its screen with `{again}`, or publish it as it is: publish {folder}"
         )
     return folder
 

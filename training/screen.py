@@ -16,14 +16,14 @@ What is turned down is not like the rest: profiles break more often than frontal
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from safetensors import SafetensorError
 
-from ganhub.errors import UserError, first_line
+from ganhub.errors import UserError, first_line, shorten
 from ganhub.files import read_object, write_aside, write_text
 from ganhub.layout import (
     CONFIG_FILE,
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from ganhub.pipeline import GANPipeline
 
+RECORDED = ("by", "keep", "decorrelate", "depth", "auc", "broken_before", "broken_after")  # beside the marks
+MOST = 100_000  # marked pictures
 FLAWED = 0.25  # where broken is 1
 LEAST = 16  # broken pictures, and as many others: of fewer nothing can be learnt
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)  # per marked picture
@@ -63,12 +65,12 @@ class Screen:
     marks: Path
     """JSON with first and count of the seeds that were looked at, and which are broken, and flawed."""
     keep: float = 0.7
-    """Share of the latents that are kept; the others are drawn again."""
+    """Share of the latents that are kept, from 0.25; the others are drawn again."""
     decorrelate: float = 0.0
-    """Penalty on what the doubts share with the pictures at 4x4 pixels: at 10, say, colours, light and poses as a whole
-    stay closer to what they were, and fewer broken pictures are found."""
+    """How much to spare what pictures look like from afar (at 4x4 pixels), 0 for not at all: at 10 or 30 fewer colours,
+    lights and poses are lost, and fewer broken pictures are found."""
     depth: int = 2
-    """The generator's block whose maps are looked at, from 1."""
+    """The generator's block whose maps are looked at; 1 is the first, at 8x8 pixels."""
     by: str = ""
     """Who marked them, for the card: "two people", say."""
 
@@ -95,13 +97,20 @@ class Marks:
             found = read_object(file)
         except FileNotFoundError as error:
             raise UserError(f"{file}: no such file; --marks takes a JSON file of seeds") from error
+        if unknown := found.keys() - {"first", "count", "broken", "flawed", *RECORDED}:
+            raise UserError(f"{file}: has no use for {min(unknown)}; it takes first, count, broken and flawed")
         first, count = found.get("first"), found.get("count")
-        if not (is_int(first) and is_int(count) and count > 0 and 0 <= first <= MAX_SEED - count):
-            raise UserError(f"{file}: needs first and count, of the seeds that were looked at; has {first}, {count}")
+        if not (is_int(first) and is_int(count) and 0 < count <= MOST and 0 <= first <= MAX_SEED - count):
+            raise UserError(
+                f"{file}: needs first, a seed from 0 up, and count, from 1 to {MOST:,}; has {first!r}, {count!r}"
+            )
         lists = [found.get(name, []) for name in ("broken", "flawed")]
         for seeds in lists:
-            if not isinstance(seeds, list) or not all(is_int(seed) and 0 <= seed - first < count for seed in seeds):
-                raise UserError(f"{file}: broken and flawed list seeds from {first} to {first + count - 1}")
+            if not isinstance(seeds, list):
+                raise UserError(f"{file}: broken and flawed are lists of seeds, got {shorten(repr(seeds), 50)}")
+            for seed in seeds:
+                if not is_int(seed) or not 0 <= seed - first < count:
+                    raise UserError(f"{file}: {seed!r} is no seed from {first} to {first + count - 1}")
         broken, flawed = map(set, lists)
         if least := broken & flawed:
             raise UserError(f"{file}: seed {min(least)} is both broken and flawed; it is one of them")
@@ -131,20 +140,14 @@ def run(options: Screen) -> dict[str, Any]:
     from training.runlog import sample_sheet
 
     if not options.folder.is_dir():
-        raise UserError(f"{options.folder}: no such folder; a screen is written into a model folder of yours")
+        raise UserError(f"{options.folder}: no such folder; a zoo model or a Hub id must be copied to one first")
     pipe = GANPipeline.from_pretrained(options.folder)
     marks = Marks.read(options.marks)
     check(options, pipe, marks)
     weight, offset, measured = learn(pipe, marks, options)
     found = {
-        "first": marks.first,
-        "count": marks.count,
-        "broken": list(marks.broken),
-        "flawed": list(marks.flawed),
-        "by": options.by,
-        "keep": options.keep,
-        "decorrelate": options.decorrelate,
-        "depth": options.depth,
+        **asdict(marks),
+        **{name: getattr(options, name) for name in ("by", "keep", "decorrelate", "depth")},
         **{name: round(value, 4) for name, value in measured.items()},
     }
     try:
@@ -168,7 +171,9 @@ def check(options: Screen, pipe: "GANPipeline", marks: Marks) -> None:
         UserError: names the option and what it may be.
     """
     if not hasattr(pipe.generator, "screening"):
-        raise UserError(f"{options.folder}: a generator of the family {pipe.generator.arch} can't be screened")
+        raise UserError(
+            f"{options.folder}: a generator of the family {pipe.generator.arch} can't be screened, only resnet"
+        )
     if not LEAST_KEPT <= options.keep < 1:
         raise UserError(f"--keep must be from {LEAST_KEPT} to below 1, got {options.keep:g}")
     if not 0 <= options.decorrelate < float("inf"):
@@ -255,6 +260,7 @@ def look(pipe: "GANPipeline", seeds: range, depth: int, coarse: bool = False) ->
     """At the first latents of these seeds, with the classes in turn."""
     import torch
     import torch.nn.functional as F
+    from tqdm import tqdm
 
     from ganhub.latents import sample
     from ganhub.models.screen import pooled
@@ -263,7 +269,7 @@ def look(pipe: "GANPipeline", seeds: range, depth: int, coarse: bool = False) ->
     labels = torch.arange(len(seeds)) % max(pipe.num_classes, 1)
     features, pictures = [], []
     with torch.inference_mode():
-        for part in torch.arange(len(seeds)).split(CHUNK):
+        for part in tqdm(torch.arange(len(seeds)).split(CHUNK), "looking", leave=False):
             z = sample([seeds[i] for i in part.tolist()], generator.config.latent_dim)
             asked = labels[part] if pipe.num_classes else None
             features.append(pooled(generator.maps(*generator.read(z, asked), depth)))

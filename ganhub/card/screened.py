@@ -39,7 +39,7 @@ def _marks(found: dict[str, Any]) -> str:
     return (
         f"It turns down {percent(1 - found['keep'])} of the latents. It learnt from {count:,} samples, seeds {first} "
         f"to {first + count - 1}, which {cell(found['by']) or 'somebody'} sorted by eye: {marked} (`screen.json` lists "
-        f"them). Of these {found['broken_before']:.1%} are broken, and by cross-validation {found['broken_after']:.1%} "
+        f"them). Of all {found['broken_before']:.1%} are broken, and by cross-validation {found['broken_after']:.1%} "
         "of those that it keeps: an estimate, and a hopeful one, for it chose the strength of the fit too. The "
         f"command: `python -m training screen FOLDER --marks FOLDER/screen.json {words}`."
     )

@@ -109,7 +109,7 @@ def _sections(
         *_directions(folder, facts.name),
         trained_section(facts, recipe),
         *_picture(folder, CURVES_FILE, "training curves over thousands of images shown"),
-        *history(folder),
+        *history(folder, bool(generator.get("screen"))),
         _measured(folder, facts, generator, metrics),
         f"## Limits\n\n{facts.limits}",
         f"## Bias\n\n{facts.bias}",

@@ -128,7 +128,9 @@ def _energy(facts: Facts) -> str:
     )
 
 
-def history(folder: Path) -> list[str]:
+def history(folder: Path, screened: bool) -> list[str]:
+    """Which sheets of its training the folder has; a generator gets a screen only after it."""
+    first = ", of every seed's first latent" if screened else ""
     moments = local_sheets(folder)
     shown = ", ".join(f"{images:,}" for images in moments)
-    return [f"`snapshots/` has this sheet of samples as it was after {shown} images."] if moments else []
+    return [f"`snapshots/` has this sheet of samples as it was after {shown} images{first}."] if moments else []

@@ -207,7 +207,7 @@ def test_a_card_says_what_a_screen_turns_down(folder):
         (2, None, "`ganhub.latents.latents_for(pipe.generator, [seed], [label])`"),
         (2, found, "turns down 55% of the latents. It learnt from 600 samples, seeds 100 to 699"),
         (2, found, r"which two \| people sorted by eye: 2 broken, 1 flawed"),
-        (2, found, "Of these 13.7% are broken, and by cross-validation 0.9% of those that it keeps"),
+        (2, found, "Of all 13.7% are broken, and by cross-validation 0.9% of those that it keeps"),
         (2, found, "screen FOLDER --marks FOLDER/screen.json --keep 0.45 --decorrelate 3 --depth 2`."),
         (2, found | {"by": "", "decorrelate": 0.0}, "which somebody sorted by eye"),
         (2, found | {"by": "", "decorrelate": 0.0}, "--keep 0.45 --depth 2`"),
