@@ -4,7 +4,7 @@
 
 is a file of marks: the seeds that were looked at, 10000 to 10511, and whose pictures are broken, or flawed but good
 enough. They are the pictures of `ganhub generate FOLDER --num 512 --seed 10000 --no-screen`: classes in turn, each
-seed's first latent. One call made them all, or classes aren't counted from `first`.
+seed's first latent. All are of one call, for classes are counted from its first seed.
 
 A ridge regression on the generator's maps (ganhub.models.screen) learns how broken a picture will be; a flawed one
 counts as a quarter. The limit is set so that `--keep` of all latents stay below it. The networks stay as they are.
