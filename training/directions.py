@@ -164,11 +164,10 @@ def fit(z: "Tensor", labels: "Tensor", values: "Tensor") -> "tuple[Tensor, float
 
 def centred(x: "Tensor", labels: "Tensor", split: int) -> "Tensor":
     """(N, F) less the mean of its class over the first `split` rows, in float64."""
-    x = x.double().clone()
-    for label in labels.unique():
-        of_class = labels == label
-        x[of_class] -= x[:split][of_class[:split]].mean(0)
-    return x
+    from training.linear import class_means
+
+    x = x.double()
+    return x - class_means(x[:split], labels[:split], int(labels.max()) + 1)[labels]
 
 
 def reliability(pipe: "GANPipeline", name: str, vector: "Tensor", seed: int) -> float:

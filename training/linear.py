@@ -1,4 +1,6 @@
-"""Multinomial logistic regression by L-BFGS, for more rows than fit into memory at once."""
+"""What linear fits need: multinomial logistic regression by L-BFGS, for more rows than fit into memory at once, and the
+means of classes, for fits within them.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -60,3 +62,9 @@ def fit(linear: nn.Linear, rows: Tensor, labels: Tensor, ridge: float) -> None:
 def right(linear: nn.Linear, rows: Tensor, labels: Tensor) -> int:
     parts = zip(rows.split(CHUNK), labels.split(CHUNK))
     return sum(int((linear(x.to(y.device).float()).argmax(1) == y).sum()) for x, y in parts)
+
+
+def class_means(values: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """The mean (classes, F) of the float64 values (N, F) of each class; 0 for a class without any."""
+    members = F.one_hot(labels, classes).to(values.dtype)
+    return members.T @ values / members.sum(0).clamp(min=1)[:, None]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from safetensors import SafetensorError
 
-from ganhub.errors import UserError, first_line, shorten
+from ganhub.errors import UserError, first_line
 from ganhub.files import read_object, write_aside, write_text
 from ganhub.layout import (
     CONFIG_FILE,
@@ -34,26 +34,15 @@ from ganhub.layout import (
     SCREEN_FILE,
     STRIP_FILE,
 )
-from ganhub.values import is_int
+from training.marks import SETTINGS, Marks
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ganhub.pipeline import GANPipeline
 
-RECORDED = ("by", "keep", "decorrelate", "depth", "auc", "broken_before", "broken_after")  # beside the marks
-MOST = 100_000  # marked pictures
-FLAWED = 0.25  # where broken is 1
 LEAST = 16  # broken pictures, and as many others: of fewer nothing can be learnt
-RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)  # per marked picture
-FOLDS = 8
-OTHERS = 8192  # latents, none of them marked, that say where the limit is
-OTHER_SEEDS = 2**40  # from here on
 LEAST_KEPT = 0.25  # of the latents of each class: of fewer more than one seed in a hundred finds none in its MAX_DRAWS
-LEAST_AUC = 0.6  # 0.5 is chance
-CONSTANT = 1e-6  # deviation of a feature below which it is rounding that varies
-CHUNK = 64
-COARSE = 4  # pixels on a side
 
 
 @dataclass(frozen=True)
@@ -75,57 +64,6 @@ class Screen:
     """Who marked them, for the card: "two people", say."""
 
 
-@dataclass(frozen=True)
-class Marks:
-    """Seeds from `first` on, `count` of them, and those among them whose pictures are broken, or flawed."""
-
-    first: int
-    count: int
-    broken: tuple[int, ...]
-    flawed: tuple[int, ...] = ()
-
-    @classmethod
-    def read(cls, file: Path) -> "Marks":
-        """Those of a JSON file, which may hold more.
-
-        Raises:
-            UserError: it can't be read, or holds something else.
-        """
-        from ganhub.latents import MAX_SEED
-
-        try:
-            found = read_object(file)
-        except FileNotFoundError as error:
-            raise UserError(f"{file}: no such file; --marks takes a JSON file of seeds") from error
-        if unknown := found.keys() - {"first", "count", "broken", "flawed", *RECORDED}:
-            raise UserError(f"{file}: has no use for {min(unknown)}; it takes first, count, broken and flawed")
-        first, count = found.get("first"), found.get("count")
-        if not (is_int(first) and is_int(count) and 0 < count <= MOST and 0 <= first <= MAX_SEED - count):
-            raise UserError(
-                f"{file}: needs first, a seed from 0 up, and count, from 1 to {MOST:,}; has {first!r}, {count!r}"
-            )
-        lists = [found.get(name, []) for name in ("broken", "flawed")]
-        for seeds in lists:
-            if not isinstance(seeds, list):
-                raise UserError(f"{file}: broken and flawed are lists of seeds, got {shorten(repr(seeds), 50)}")
-            for seed in seeds:
-                if not is_int(seed) or not 0 <= seed - first < count:
-                    raise UserError(f"{file}: {seed!r} is no seed from {first} to {first + count - 1}")
-        broken, flawed = map(set, lists)
-        if least := broken & flawed:
-            raise UserError(f"{file}: seed {min(least)} is both broken and flawed; it is one of them")
-        return cls(first, count, tuple(sorted(broken)), tuple(sorted(flawed)))
-
-    def wrong(self) -> "Tensor":
-        """How broken each picture is, (count,) float64 from 0 to 1."""
-        import torch
-
-        wrong = torch.zeros(self.count, dtype=torch.float64)
-        for seeds, value in ((self.broken, 1.0), (self.flawed, FLAWED)):
-            wrong[[seed - self.first for seed in seeds]] = value
-        return wrong
-
-
 def run(options: Screen) -> dict[str, Any]:
     """Fit, then write the screen, screen.json, samples.png and the card. Returns what screen.json holds.
 
@@ -137,6 +75,7 @@ def run(options: Screen) -> dict[str, Any]:
     """
     from ganhub.card import write_card
     from ganhub.pipeline import GANPipeline
+    from training.doubts import learn
     from training.runlog import sample_sheet
 
     if not options.folder.is_dir():
@@ -147,7 +86,7 @@ def run(options: Screen) -> dict[str, Any]:
     weight, offset, measured = learn(pipe, marks, options)
     found = {
         **asdict(marks),
-        **{name: getattr(options, name) for name in ("by", "keep", "decorrelate", "depth")},
+        **{name: getattr(options, name) for name in SETTINGS},
         **{name: round(value, 4) for name, value in measured.items()},
     }
     try:
@@ -190,134 +129,6 @@ def check(options: Screen, pipe: "GANPipeline", marks: Marks) -> None:
         raise UserError(
             f"{options.marks}: {marks.count} pictures of {pipe.num_classes} classes; {LEAST} of each are needed"
         )
-
-
-def learn(pipe: "GANPipeline", marks: Marks, options: Screen) -> "tuple[Tensor, Tensor, dict[str, float]]":
-    """A screen's weight (F,) and offset (classes,), and how well it does, cross-validated on the marked pictures.
-
-    Measured: `auc`, the chance that it doubts a broken picture more than another; `broken_before` and `broken_after`,
-    the broken share of all and of those that it keeps.
-
-    Raises:
-        UserError: it can't tell broken pictures, or would turn down nearly all of a class.
-    """
-    import torch
-
-    classes = max(pipe.num_classes, 1)
-    seen = look(pipe, range(marks.first, marks.first + marks.count), options.depth)
-    others = look(pipe, range(OTHER_SEEDS, OTHER_SEEDS + OTHERS), options.depth, coarse=options.decorrelate > 0)
-    shared = options.decorrelate * shared_with_pictures(others, classes) if options.decorrelate else 0.0
-    wrong = marks.wrong()
-    broken = wrong == 1
-    fold = torch.arange(marks.count) * FOLDS // marks.count
-
-    def cross_validated(ridge: float) -> "Tensor":
-        doubts = torch.empty(marks.count, dtype=torch.float64)
-        for i in range(FOLDS):
-            weight, offset = fit(seen.rows(fold != i), wrong[fold != i], classes, ridge, shared)
-            doubts[fold == i] = seen.features[fold == i] @ weight + offset[seen.labels[fold == i]]
-        return doubts
-
-    tried = {ridge: cross_validated(ridge) for ridge in RIDGES}
-    ridge = max(tried, key=lambda ridge: auc(tried[ridge], broken))
-    if (found := auc(tried[ridge], broken)) < LEAST_AUC:
-        raise UserError(
-            f"{options.marks}: what is broken can't be told from these marks (AUC {found:.2f}); are they of this "
-            "model's pictures, drawn without a screen? If so, mark more"
-        )
-    weight, offset = fit(seen, wrong, classes, ridge, shared)
-    doubts = others.features @ weight + offset[others.labels]
-    limit = doubts.quantile(options.keep)
-    for label in range(classes):
-        if (share := (doubts[others.labels == label] <= limit).double().mean().item()) < LEAST_KEPT:
-            raise UserError(
-                f"--keep {options.keep:g}: of class {pipe.class_names[label]} {share:.0%} would pass, so much of it is "
-                "broken; keep more, or mark less strictly"
-            )
-    offset -= limit
-    kept = tried[ridge] <= tried[ridge].quantile(options.keep)
-    left = {"broken_before": broken.double().mean().item(), "broken_after": broken[kept].double().mean().item()}
-    return weight.float(), offset.float(), {"auc": found, **left}
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Latents as a screen sees them."""
-
-    features: "Tensor"
-    """(N, F) float64."""
-    labels: "Tensor"
-    """(N,), zeros without classes."""
-    coarse: "Tensor | None" = None
-    """Their pictures at COARSE x COARSE, (N, P) float64."""
-
-    def rows(self, chosen: "Tensor") -> "Seen":
-        """Those for which `chosen` (N,) is True."""
-        return Seen(self.features[chosen], self.labels[chosen])
-
-
-def look(pipe: "GANPipeline", seeds: range, depth: int, coarse: bool = False) -> Seen:
-    """At the first latents of these seeds, with the classes in turn."""
-    import torch
-    import torch.nn.functional as F
-    from tqdm import tqdm
-
-    from ganhub.latents import sample
-    from ganhub.models.screen import pooled
-
-    generator: Any = pipe.generator
-    labels = torch.arange(len(seeds)) % max(pipe.num_classes, 1)
-    features, pictures = [], []
-    with torch.inference_mode():
-        for part in tqdm(torch.arange(len(seeds)).split(CHUNK), "looking", leave=False):
-            z = sample([seeds[i] for i in part.tolist()], generator.config.latent_dim)
-            asked = labels[part] if pipe.num_classes else None
-            features.append(pooled(generator.maps(*generator.read(z, asked), depth)))
-            if coarse:
-                pictures.append(F.adaptive_avg_pool2d(generator(z, asked), COARSE).flatten(1))
-    return Seen(torch.cat(features).double(), labels, torch.cat(pictures).double() if coarse else None)
-
-
-def shared_with_pictures(seen: Seen, classes: int) -> "Tensor":
-    """(F, F): for weights w of standard features, w @ it @ w is how much the doubts covary with the coarse pictures."""
-    assert seen.coarse is not None
-    features, pictures = (within(values, seen.labels, classes)[0] for values in (seen.features, seen.coarse))
-    features, pictures = (values / values.std(0).clamp(min=CONSTANT) for values in (features, pictures))
-    covariance = features.T @ pictures / len(features)
-    return covariance @ covariance.T
-
-
-def fit(seen: Seen, wrong: "Tensor", classes: int, ridge: float, shared: "Tensor | float") -> "tuple[Tensor, Tensor]":
-    """Penalised least squares of `wrong` (N,) within classes: weight (F,), and offset (classes,)."""
-    import torch
-
-    x, means = within(seen.features, seen.labels, classes)
-    y, levels = within(wrong[:, None], seen.labels, classes)
-    scale = 1 / x.std(0).clamp(min=CONSTANT)
-    x = x * scale
-    inner = x.T @ x + len(x) * (ridge * torch.eye(x.shape[1], dtype=x.dtype) + shared)
-    weight = scale * torch.linalg.solve(inner, x.T @ y)[:, 0]
-    return weight, levels[:, 0] - means @ weight
-
-
-def within(values: "Tensor", labels: "Tensor", classes: int) -> "tuple[Tensor, Tensor]":
-    """Values (N, F) less the mean of their class, and these means (classes, F); 0 for a class without any."""
-    import torch.nn.functional as F
-
-    members = F.one_hot(labels, classes).double()
-    means = members.T @ values / members.sum(0).clamp(min=1)[:, None]
-    return values - means[labels], means
-
-
-def auc(doubts: "Tensor", broken: "Tensor") -> float:
-    """The chance that a broken picture's doubt (N,) is above another one's: the area under the ROC curve."""
-    import torch
-
-    ordered = doubts.sort().values
-    ranks = (torch.searchsorted(ordered, doubts) + torch.searchsorted(ordered, doubts, right=True) + 1).double() / 2
-    positive = int(broken.sum())
-    above = ranks[broken].sum().item() - positive * (positive + 1) / 2
-    return above / (positive * (len(doubts) - positive))
 
 
 def write(folder: Path, latent_dim: int, depth: int, weight: "Tensor", offset: "Tensor") -> None:

@@ -17,9 +17,11 @@ from ganhub.latents import sample
 from ganhub.layout import SCREEN_FILE
 from ganhub.models import resnet
 from tests.conftest import tiny_pipeline
-from training import screen
+from training import doubts
 from training.__main__ import main
-from training.screen import Marks, Screen, auc, run
+from training.doubts import auc
+from training.marks import Marks
+from training.screen import Screen, run
 
 COUNT = 600
 
@@ -54,7 +56,7 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def folder(original, tmp_path, monkeypatch):
-    monkeypatch.setattr(screen, "OTHERS", 1000)
+    monkeypatch.setattr(doubts, "OTHERS", 1000)
     shutil.copytree(original[0].parent, tmp_path / "copy")
     return tmp_path / "copy" / "model"
 
@@ -151,8 +153,8 @@ def test_a_feature_that_never_changes_does_no_harm():
     draw = torch.Generator().manual_seed(0)
     features, pictures = torch.randn(200, 5, generator=draw).double(), torch.randn(200, 3, generator=draw).double()
     features[:, 2] = pictures[:, 1] = 1.0
-    seen = screen.Seen(features, torch.zeros(200, dtype=torch.long), pictures)
-    weight, offset = screen.fit(seen, features[:, 0], 1, 0.01, screen.shared_with_pictures(seen, 1))
+    seen = doubts.Seen(features, torch.zeros(200, dtype=torch.long), pictures)
+    weight, offset = doubts.fit(seen, features[:, 0], 1, 0.01, doubts.shared_with_pictures(seen, 1))
     assert weight.isfinite().all() and offset.isfinite().all() and weight[0] > 0.5
 
 
@@ -173,13 +175,13 @@ def test_its_own_record_makes_the_same_screen_again(folder):
 def test_decorrelated_doubts_follow_the_pictures_less(folder):
     pipe = GANPipeline.from_pretrained(folder)
     marks = Marks.read(folder.parent / "marks.json")
-    seen = screen.look(pipe, range(2000), 2, coarse=True)
-    coarse = screen.within(seen.coarse, seen.labels, 2)[0]
+    seen = doubts.look(pipe, range(2000), 2, coarse=True)
+    coarse = doubts.within(seen.coarse, seen.labels, 2)[0]
     shared = []
     for strength in (0.0, 1.0, 1000.0):
-        weight = screen.learn(pipe, marks, options(folder, decorrelate=strength))[0]
-        doubts = screen.within((seen.features @ weight.double())[:, None], seen.labels, 2)[0]
-        shared.append(((doubts / doubts.std()).T @ (coarse / coarse.std(0)) / len(coarse)).norm().item())
+        weight = doubts.learn(pipe, marks, options(folder, decorrelate=strength))[0]
+        told = doubts.within((seen.features @ weight.double())[:, None], seen.labels, 2)[0]
+        shared.append(((told / told.std()).T @ (coarse / coarse.std(0)) / len(coarse)).norm().item())
     assert shared[1] < 0.9 * shared[0] and shared[2] < 0.5 * shared[0]
 
 
