@@ -1,6 +1,5 @@
 """The tab that draws: class, seed, number and truncation in; pictures, files and an address out."""
 
-import html
 import random
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from ganhub.errors import UserError
 from ganhub.pipeline import MAX_TRUNCATION
 from ganhub.studio.drawing import Drawing, draw, save_pictures, save_zip
 from ganhub.studio.models import Model
-from ganhub.studio.page import DRAWS, Page, guarded, notice
+from ganhub.studio.page import DRAWS, Page, notice
 from ganhub.studio.state import (
     EVERY_CLASS,
     MAX_IMAGES,
@@ -35,18 +34,23 @@ from ganhub.values import is_number
 MAX_DICE = 999_999  # a seed that can be read out over the phone
 
 SET_ADDRESS = """(link) => {
+    const fresh = ["Copy link", {__type__: "update", visible: false}];  // what was copied or offered is another link
     const url = new URL(window.location);
     for (const key of ["model", "label", "seed", "n", "truncation"]) url.searchParams.delete(key);
     new URLSearchParams(link).forEach((value, key) => url.searchParams.set(key, value));
-    try { history.replaceState(history.state, "", url); } catch { return; }  // Safari allows 100 in 30 seconds
+    try { history.replaceState(history.state, "", url); } catch { return fresh; }  // Safari allows 100 in 30 seconds
     if (window.parent !== window)  // in a Space, the address bar belongs to the page around this one
         window.parent.postMessage({queryString: url.searchParams.toString()}, "https://huggingface.co");
+    return fresh;
 }"""
-# The link has nothing else of the address in it, which may hold a private Space's token.
+# The link has nothing else of the address in it, which may hold a private Space's token. All of it happens in the
+# browser: no queue is waited for. Gives the button's text, and a field with the link where it can't be copied.
 COPY_LINK = """async (address) => {
-    if (!address) return "";
+    const field = (more) => ({__type__: "update", visible: false, ...more});
+    if (!address) return ["Nothing drawn yet", field()];
     const link = new URL(address, window.location.origin + window.location.pathname).href;
-    try { await navigator.clipboard.writeText(link); return "copied"; } catch { return link; }
+    try { await navigator.clipboard.writeText(link); return ["Link copied", field()]; }
+    catch { return ["Link below", field({value: link, visible: true})]; }
 }"""
 SAVE_FILE = """(file) => {
     const link = Object.assign(document.createElement("a"), {href: file.url, download: file.orig_name});
@@ -144,15 +148,6 @@ def read_query(address: Any) -> dict[str, str]:
     return dict(parse_qsl(str(address or "").lstrip("?")))
 
 
-def tell(copied: Any) -> None:
-    """Whether the link was copied, or the link itself where the browser doesn't allow that; "" while there is none."""
-    if not copied:
-        raise UserError("nothing is drawn yet; wait for the pictures")
-    done = copied == "copied"
-    text = "Link copied. Whoever opens it sees these pictures." if done else f"Copy this link: {copied}"
-    gr.Info(html.escape(text, quote=False), duration=3 if done else 60)
-
-
 def pack(models: dict[str, Model], address: Any) -> str:
     """The address of what is shown -> the path of a zip with all its pictures."""
     if not address:
@@ -228,9 +223,10 @@ def build(page: Page) -> None:
             with gr.Row(elem_classes="actions summary"):
                 status = gr.Markdown(elem_id="status")
                 download = gr.Button("Download all", size="sm")
-                copy = gr.Button("Copy link", size="sm")
+                copy = gr.Button("Copy link", size="sm", elem_id="copy")
+            by_hand = gr.Textbox(visible=False, label="Copy this link", info="The browser doesn't let this page do it.")
     address = gr.Textbox(visible="hidden", elem_id="address")
-    archive, copied = gr.DownloadButton(visible="hidden"), gr.Textbox(visible="hidden")
+    archive = gr.DownloadButton(visible="hidden")
     controls, shown = [page.picker, label, seed, count, truncation], [gallery, status, address]
 
     def on(handler: Callable, *triggers: Any, inputs: list[gr.Component], outputs: list[gr.Component]) -> None:
@@ -244,9 +240,8 @@ def build(page: Page) -> None:
     on(roll, dice.click, inputs=controls, outputs=[seed, *shown])
     on(switch, page.picker.input, inputs=[*controls, address], outputs=[*controls[1:], *shown])
     page.on_load(restore, [*controls, *shown], progress=status)
-    address.change(None, address, js=SET_ADDRESS)
-    asked = copy.click(None, address, copied, js=COPY_LINK)
-    asked.then(guarded(tell, "tell"), copied, api_visibility="private")
+    address.change(None, address, [copy, by_hand], js=SET_ADDRESS)
+    copy.click(None, address, [copy, by_hand], js=COPY_LINK)
     packed = download.click(page.handler(pack), address, archive, api_visibility="private", **DRAWS)
     packed.success(None, archive, js=SAVE_FILE)
     publish(page)

@@ -24,7 +24,7 @@ from ganhub.models import resnet
 from ganhub.pipeline import GANPipeline
 from ganhub.studio import app, launch
 from ganhub.studio.drawing import file_stem
-from ganhub.studio.generate import MAX_DICE, columns, pack, press, roll, show, switch, tell, update
+from ganhub.studio.generate import MAX_DICE, columns, pack, press, roll, show, switch, update
 from ganhub.studio.history import NOTHING, move, sheet
 from ganhub.studio.history import switch as switch_training
 from ganhub.studio.models import (
@@ -366,19 +366,6 @@ def test_every_picture_can_be_asked_for_by_its_own_seed(loaded: dict[str, Model]
 def test_nothing_is_packed_before_something_is_shown(loaded: dict[str, Model]) -> None:
     with pytest.raises(UserError, match="wait for the pictures"):
         pack(loaded, "")
-
-
-@pytest.mark.parametrize(
-    ("copied", "said"),
-    [("copied", "Link copied. Whoever"), ("http://a/?x=<b>", "Copy this link: http://a/?x=&lt;b&gt;")],
-)
-def test_a_link_that_could_not_be_copied_is_shown(copied: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="wait for the pictures"):
-        tell("")
-    told: list[str] = []
-    monkeypatch.setattr(gr, "Info", lambda text, duration: told.append(text))
-    tell(copied)
-    assert len(told) == 1 and told[0].startswith(said)
 
 
 def test_the_dice_show_what_they_rolled(loaded: dict[str, Model]) -> None:
