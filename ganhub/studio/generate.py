@@ -224,7 +224,10 @@ def build(page: Page) -> None:
                 status = gr.Markdown(elem_id="status")
                 download = gr.Button("Download all", size="sm")
                 copy = gr.Button("Copy link", size="sm", elem_id="copy")
-            by_hand = gr.Textbox(visible=False, label="Copy this link", info="The browser doesn't let this page do it.")
+            by_hand = gr.Textbox(
+                visible=False, interactive=True, label="Copy this link",
+                info="The browser doesn't let this page do it.",
+            )  # fmt: skip
     address = gr.Textbox(visible="hidden", elem_id="address")
     archive = gr.DownloadButton(visible="hidden")
     controls, shown = [page.picker, label, seed, count, truncation], [gallery, status, address]

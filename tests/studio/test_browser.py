@@ -253,6 +253,7 @@ def test_a_link_is_shown_where_it_can_not_be_copied(visit: Callable[..., Page], 
     expect(field).to_have_count(0)
     page.get_by_role("button", name="Copy link").click()
     expect(field).to_have_value(page.url)
+    expect(field).to_be_editable()  # so that its text can be selected everywhere
     expect(page.locator("#copy")).to_have_text("Link below")
     page.screenshot(path=ARTIFACTS / f"studio-link-{visitor}.png")
     page.locator("#dice").click()
