@@ -59,7 +59,7 @@ CSS = """
     overflow: visible !important; }
 #gallery img { image-rendering: pixelated; }
 #gallery .caption-label { display: none; }
-#gallery .grid-wrap { max-height: none; overflow: visible; padding: 0; }
+#gallery .grid-wrap { min-height: 0; max-height: none; overflow: visible; padding: 0; }
 #gallery .grid-container { grid-template: none / repeat(var(--grid-cols), minmax(0, 1fr)); grid-auto-rows: auto;
     gap: 6px; padding: 0; max-width: max(340px, calc(100vh - 300px)); }
 #gallery .thumbnail-item { height: auto; min-height: 0; aspect-ratio: 1; border-radius: 6px; box-shadow: none; }
