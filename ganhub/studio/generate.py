@@ -35,9 +35,12 @@ MAX_DICE = 999_999  # a seed that can be read out over the phone
 
 SET_ADDRESS = """(link) => {
     const fresh = ["Copy link", {__type__: "update", visible: false}];  // what was copied or offered is another link
-    const url = new URL(window.location);
-    for (const key of ["model", "label", "seed", "n", "truncation"]) url.searchParams.delete(key);
-    new URLSearchParams(link).forEach((value, key) => url.searchParams.set(key, value));
+    const url = new URL(window.location), shown = new URLSearchParams(link);
+    const keys = ["model", "label", "seed", "n", "truncation"];
+    const same = keys.every((key) => url.searchParams.get(key) === shown.get(key));
+    if (same) return fresh.map(() => ({__type__: "update"}));  // the page opened with it; it may be copied already
+    for (const key of keys) url.searchParams.delete(key);
+    shown.forEach((value, key) => url.searchParams.set(key, value));
     try { history.replaceState(history.state, "", url); } catch { return fresh; }  // Safari allows 100 in 30 seconds
     if (window.parent !== window)  // in a Space, the address bar belongs to the page around this one
         window.parent.postMessage({queryString: url.searchParams.toString()}, "https://huggingface.co");
