@@ -5,6 +5,7 @@ from typing import Any
 
 from ganhub.card.measured import cell, percent
 from ganhub.files import read_if_there
+from ganhub.latents import MAX_DRAWS
 from ganhub.layout import SCREEN_FILE
 
 
@@ -23,8 +24,8 @@ def section(folder: Path, generator: dict[str, Any]) -> list[str]:
     label = ", [label]" if generator["num_classes"] else ""
     text = (
         "The generator has a screen: a linear function of its own early maps that says of a latent whether its picture "
-        "will be broken. Then the seed draws another, up to 16 in all. It looks at latents before truncation, so a "
-        "seed keeps its latent at every truncation: "
+        f"will be broken. Then the seed draws another, up to {MAX_DRAWS} in all. It looks at latents before "
+        "truncation, so a seed keeps its latent at every truncation: "
         f"`ganhub.latents.latents_for(pipe.generator, [seed]{label})`. `pipe(..., screen=False)` takes every seed's "
         "first latent, `pipe(latents=...)` what it is given."
     )
