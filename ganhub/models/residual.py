@@ -1,5 +1,7 @@
 """The blocks of the `resnet` family: residual up and down, norms told by a class or by a style, attention."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -62,12 +64,16 @@ class UpBlock(nn.Module):
     """Maps (B, c_in, H, W) -> (B, c_out, 2H, 2W): norm, ReLU, upsampling and two convolutions beside a shortcut.
 
     Args:
+        upsampling: a name in UPSAMPLINGS.
         style_dim: length of the style that its norms listen to; 0 where they listen to labels, or to nothing.
     """
 
-    def __init__(self, c_in: int, c_out: int, norm: str, num_classes: int, rate: float, style_dim: int = 0):
+    def __init__(
+        self, c_in: int, c_out: int, norm: str, num_classes: int, rate: float, upsampling: str, style_dim: int = 0
+    ):
         super().__init__()
         bias = has_bias(norm)
+        self.double = UPSAMPLINGS[upsampling]
         self.norms = nn.ModuleList(
             StyleNorm(norm, c, style_dim) if style_dim else ClassNorm(norm, c, num_classes) for c in (c_in, c_out)
         )
@@ -77,9 +83,9 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor, told: Tensor | None) -> Tensor:
         """`told`: the style (B, style_dim), or the labels (B,)."""
-        y = self.first(double(self.norms[0](x, told).relu()))
+        y = self.first(self.double(self.norms[0](x, told).relu()))
         y = self.second(self.norms[1](y, told).relu())
-        return y + double(self.shortcut(x))
+        return y + self.double(self.shortcut(x))
 
 
 class DownBlock(nn.Module):
@@ -133,3 +139,15 @@ class SelfAttention(nn.Module):
 def double(x: Tensor) -> Tensor:
     """Maps at twice the side: every pixel becomes four."""
     return F.interpolate(x, scale_factor=2.0)
+
+
+def double_smoothly(x: Tensor) -> Tensor:
+    """Maps at twice the side, bilinearly: every pixel becomes four, then two means of 2x2 weigh [1, 2, 1] each way.
+
+    The same as `F.interpolate(mode="bilinear")`, whose backward pass on CUDA differs from one time to the next.
+    """
+    means = F.avg_pool2d(double(x), 2, stride=1, padding=1, count_include_pad=False)  # one more each way
+    return F.avg_pool2d(means, 2, stride=1)
+
+
+UPSAMPLINGS: dict[str, Callable[[Tensor], Tensor]] = {"nearest": double, "bilinear": double_smoothly}

@@ -1,4 +1,4 @@
-"""Residual networks: nearest upsampling in the generator, average pooling in the discriminator.
+"""Residual networks: upsampling in the generator, average pooling in the discriminator.
 
 The shape of WGAN-GP (Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028) and SNGAN (Miyato et al. 2018,
 https://arxiv.org/abs/1802.05957). With width 64 at 64x64, G's 512, 512, 256, 128 and 64 channels are WGAN-GP's; D's 64,
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ganhub.models import base, layers
 from ganhub.models.mapping import MAX_DEPTH, Mapping, split_length
-from ganhub.models.residual import DownBlock, SelfAttention, UpBlock, double
+from ganhub.models.residual import UPSAMPLINGS, DownBlock, SelfAttention, UpBlock, double
 from ganhub.models.screen import Screen
 
 OUTPUTS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "clamp": nn.Hardtanh}
@@ -86,6 +86,8 @@ class Generator(Residual, base.Generator):
             weights that other pixels move.
         mapping: layers of the mapping network, which makes a style of z; the style enters below and scales and shifts
             every block's norms, in place of the class. 0 for none.
+        upsampling: a name in UPSAMPLINGS: "nearest", or "bilinear", which leaves no grid on even areas (StyleGAN,
+            https://arxiv.org/abs/1812.04948, appendix C).
         screen: the block after which a screen looks (ganhub.models.screen), counted from 1; 0 for none.
         latent, latent_scale: the noise, "normal" or "uniform", and what it is multiplied by; see base.Generator.noise.
     """
@@ -109,6 +111,7 @@ class Generator(Residual, base.Generator):
         grow_from: int = 0,
         output: str = "tanh",
         mapping: int = 0,
+        upsampling: str = "nearest",
         screen: int = 0,
         latent: str = "normal",
         latent_scale: float = 1.0,
@@ -123,7 +126,7 @@ class Generator(Residual, base.Generator):
         base.check_whole("resnet", mapping=mapping, screen=screen)
         if not 0 <= mapping <= MAX_DEPTH:
             raise ValueError(f"resnet needs a mapping network of 0 to {MAX_DEPTH} layers, got {mapping}")
-        base.check_choices("resnet", output=(output, tuple(OUTPUTS)))
+        base.check_choices("resnet", output=(output, tuple(OUTPUTS)), upsampling=(upsampling, tuple(UPSAMPLINGS)))
         times = base.doublings(resolution)
         widths = [base.widen(width, max_width, i) for i in range(times, -1, -1)]  # at 4x4, 8x8, ... RxR
         if not 0 <= screen < len(widths):
@@ -134,7 +137,7 @@ class Generator(Residual, base.Generator):
         style_dim = latent_dim if mapping else 0
         self.stem = nn.Linear(latent_dim, widths[0] * 4 * 4)
         self.blocks = nn.ModuleList(
-            UpBlock(a, b, norm, num_classes, dropout, style_dim) for a, b in zip(widths, widths[1:])
+            UpBlock(a, b, norm, num_classes, dropout, upsampling, style_dim) for a, b in zip(widths, widths[1:])
         )
         self.self_attention = SelfAttention(widths[base.doublings(attention)]) if attention else None
         self.to_image = nn.ModuleList(

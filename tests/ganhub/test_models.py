@@ -43,7 +43,7 @@ OPTIONS = {  # further arguments of the generator and of the discriminator
         {"norm": "layer", "dropout": 0.1},
         {"norm": "layer", "pooling": "mean", "dropout": 0.1, "minibatch_discrimination": 3, "minibatch_stddev": True},
     ),
-    "resnet styled": ("resnet", {"mapping": 2, "output": "clamp"}, {}),
+    "resnet styled": ("resnet", {"mapping": 2, "output": "clamp", "upsampling": "bilinear"}, {}),
     "resnet spectral": ("resnet", {"norm": "instance", "spectral_norm": True}, {"spectral_norm": True}),
     "autoencoder normed": (
         "autoencoder",

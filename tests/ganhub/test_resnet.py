@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ganhub.models import resnet
-from ganhub.models.residual import ClassNorm, DownBlock, SelfAttention, StyleNorm, UpBlock
+from ganhub.models.residual import UPSAMPLINGS, ClassNorm, DownBlock, SelfAttention, StyleNorm, UpBlock
 
 SMALL = {"resolution": 32, "channels": 1, "width": 4, "max_width": 16}
 
@@ -121,7 +121,7 @@ def test_spectral_norm_bounds_the_discriminator():
 
 
 def test_blocks_are_the_papers():
-    up, x = UpBlock(3, 2, "none", 0, 0.0), torch.randn(2, 3, 4, 4)
+    up, x = UpBlock(3, 2, "none", 0, 0.0, "nearest"), torch.randn(2, 3, 4, 4)
     convolutions = (up.first, up.second[-1])
 
     def doubled(x):
@@ -139,6 +139,23 @@ def test_blocks_are_the_papers():
         y = F.conv2d(F.conv2d(y, one.weight, one.bias, padding=1).clamp(min=0), two.weight, two.bias, padding=1)
         y = y + F.conv2d(x, down.shortcut.weight)
         torch.testing.assert_close(down(x), y.view(2, 2, 2, 2, 2, 2).mean((3, 5)))
+
+
+def test_smooth_upsampling_is_bilinear():
+    x = torch.randn(2, 3, 4, 6, dtype=torch.float64)
+    expected = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(UPSAMPLINGS["bilinear"](x), expected)
+
+
+def test_smooth_upsampling_leaves_no_grid():
+    """Across a ramp pixels step evenly, where nearest upsampling goes by stairs."""
+    torch.manual_seed(0)
+    nearest, smooth = (UpBlock(3, 2, "none", 0, 0.0, name) for name in ("nearest", "bilinear"))
+    smooth.load_state_dict(nearest.state_dict())
+    ramp = torch.linspace(1, 2, 8).expand(1, 3, 8, 8)
+    for up, even in ((nearest, False), (smooth, True)):
+        inner = up(ramp, None)[..., 4:-4, 4:-4].diff(n=2, dim=3)
+        assert (inner.abs().max() < 1e-5) == even
 
 
 @pytest.mark.parametrize("grow_from", [4, 8, 16])
@@ -304,6 +321,8 @@ def test_what_only_one_of_them_has():
         resnet.Generator(latent="cauchy")
     with pytest.raises(ValueError, match="output to be one of tanh, clamp"):
         resnet.Generator(output="relu")
+    with pytest.raises(ValueError, match="upsampling to be one of nearest, bilinear"):
+        resnet.Generator(upsampling="bicubic")
     with pytest.raises(ValueError, match="mapping network of 0 to 8 layers, got 9"):
         resnet.Generator(mapping=9)
     with pytest.raises(ValueError, match="whole number as mapping, got True"):
