@@ -23,6 +23,8 @@ from ganhub.errors import UserError, first_line
 from ganhub.files import write_aside
 from ganhub.layout import ONNX_FILE
 
+log = logging.getLogger(__name__)
+
 OPSET = 18  # ONNX 1.13; onnxruntime and onnxruntime-web have it since 2023
 SEEDS = range(16)
 MAX_DIFFERENCE = 1e-4  # of pixels in [-1, 1]; one level of 255 is 80 times as much
@@ -87,6 +89,8 @@ def write(folder: Path, file: Path | None = None, name: str = "") -> float:
         write_aside(file, lambda aside: aside.write_bytes(content))
     except OSError as error:
         raise UserError(f"{file}: can't be written ({first_line(error)})") from error
+    if pipe.generator.config.get("screen"):
+        log.warning("%s draws every latent as it comes: the model's screen isn't part of it", file)
     return difference
 
 

@@ -22,7 +22,7 @@ VARIANTS = {
     "dcgan": {"num_classes": 3, "spectral_norm": True},
     "mlp": {"num_classes": 3},
     "frog": {"norm": "instance", "num_classes": 3},
-    "resnet": {"attention": 8, "num_classes": 3, "spectral_norm": True, "mapping": 2},
+    "resnet": {"attention": 8, "num_classes": 3, "spectral_norm": True, "mapping": 2, "upsampling": "bilinear"},
     "autoencoder": {"norm": "layer", "latent": "uniform"},
     "capsule": {"latent_scale": 0.5},
 }
@@ -87,6 +87,15 @@ def test_a_file_that_draws_something_else_isnt_kept(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="as ONNX, pixels differ by .* no file was kept"):
         onnx_export.write(folder)
     assert not list(folder.glob("*onnx*")) and not list(folder.glob(".*"))
+
+
+def test_it_says_that_a_screen_stays_behind(tmp_path, caplog):
+    for screen in (0, 1):
+        GANPipeline(ARCHITECTURES["resnet"].Generator(16, width=4, latent_dim=8, screen=screen)).save_pretrained(
+            tmp_path
+        )
+        onnx_export.write(tmp_path)
+        assert ("generator.onnx draws every latent as it comes" in caplog.text) == bool(screen)
 
 
 def test_a_missing_package_is_one_line_with_the_command(tmp_path, monkeypatch):
