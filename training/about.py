@@ -24,8 +24,6 @@ class About:
     """Hub ids and folder names under which this data set goes; a run on other data needs a card of its own."""
     data_id: str = ""
     """Hub id of the data set, if it has one."""
-    measured: str = ""
-    """What the protocol leaves open: where the extractor is from, what the compared models are."""
     license: str = "mit"
     """Licence of the weights, as the Hub spells it."""
     license_name: str = ""
@@ -95,9 +93,6 @@ ABOUT: dict[str, About] = {
     "frogs": About(
         summary="Small frogs in colour: CIFAR-10 at 32x32.",
         data=f"CIFAR-10, class frog: {CIFAR10_SOURCE}",
-        measured="The extractor is a small classifier of the ten CIFAR-10 classes (81.8 % of held-back pictures right)"
-        ", from `python -m training extractor --data cifar10 --out FOLDER --width 48 --feature-dim 192 --epochs 16 "
-        "--flip --degrees 5`; it has seen most of these frogs. docs/zoo.md compares this model with others.",
         limits="A small model of few images: expect the colours, pose and setting of a frog more often than its "
         "anatomy. Not for anything but play and study.",
         **CIFAR10,
@@ -114,17 +109,10 @@ ABOUT: dict[str, About] = {
     ),
     "faces": About(
         summary="Faces at 64x64, learnt from CelebA.",
-        measured="The extractor learnt from the same faces by self-supervision (94.3 % of held-back pictures found "
-        "among 256 by another view of them), from `python -m training extractor --data celeba --self-supervised --out "
-        "FOLDER --resolution 64 --width 32 --feature-dim 192 --epochs 5 --batch-size 256 --flip`. docs/zoo.md compares "
-        "this model with others.",
         **CELEBA,
     ),
     "simpsons": About(
         summary="Faces of the Simpson you ask for, Bart, Homer, Lisa or Marge, at 64x64.",
-        measured="The extractor is a small classifier of these four characters (98.2 % of held-back pictures right), "
-        "from `python -m training extractor --data simpsons --classes bart homer lisa marge --out FOLDER "
-        "--resolution 64 --epochs 8 --flip --shift 4 --degrees 6`. docs/zoo.md compares this model with others.",
         **SIMPSONS,
     ),
     "keras-celeba": About(summary="Faces at 64x64, by the Keras tutorial on GAN tricks.", **CELEBA),
@@ -141,7 +129,7 @@ ABOUT: dict[str, About] = {
 }
 
 
-ABOUT |= {f"{name}-small": replace(ABOUT[name], measured="") for name in ("digits", "frogs", "faces", "simpsons")}
+ABOUT |= {f"{name}-small": ABOUT[name] for name in ("digits", "frogs", "faces", "simpsons")}
 
 
 def of_preset(recipe: Recipe) -> About | None:
@@ -151,8 +139,7 @@ def of_preset(recipe: Recipe) -> About | None:
     size = f"{recipe.resolution}x{recipe.resolution}"
     if about := ABOUT.get(recipe.name):
         usual = PRESETS[recipe.name].resolution
-        summary = about.summary.replace(f"{usual}x{usual}", size)
-        return replace(about, summary=summary, measured=about.measured if recipe.resolution == usual else "")
+        return replace(about, summary=about.summary.replace(f"{usual}x{usual}", size))
     if recipe.data.startswith("toy:"):
         summary, drawn = f"Points in the plane: {recipe.source}.", f"{recipe.data}, drawn by ganhub."
         nobody = "none: the points are drawn from a formula."

@@ -116,7 +116,6 @@ def facts(
         limits=about.limits,
         bias=about.bias,
         show_data=about.show_data,
-        measured=about.measured,
         command=command(recipe),
         kimg=record["clock"]["images"] / 1000,
         minutes=round(minutes(log), 3),
@@ -146,7 +145,7 @@ def about_run(recipe: Recipe, data: str) -> About:
         return known
     if "classes" in changed:
         return anything
-    return dataclasses.replace(known, summary=anything.summary, limits=anything.limits, measured="")
+    return dataclasses.replace(known, summary=anything.summary, limits=anything.limits)
 
 
 def command(recipe: Recipe) -> str:
