@@ -1,6 +1,5 @@
 """The tab that draws: class, seed, number and truncation in; pictures, files and an address out."""
 
-import random
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +21,6 @@ from ganhub.studio.state import (
     Settings,
     check,
     check_count,
-    check_label,
     check_model,
     check_seed,
     check_truncation,
@@ -33,6 +31,8 @@ from ganhub.values import is_number
 
 MAX_DICE = 999_999  # a seed that can be read out over the phone
 
+# In the browser, so that whatever is pressed next goes by the new seed.
+ROLL = f"() => Math.floor(Math.random() * {MAX_DICE + 1})"
 SET_ADDRESS = """(link) => {
     const fresh = ["Copy link", {__type__: "update", visible: false}];  // what was copied or offered is another link
     const url = new URL(window.location), shown = new URLSearchParams(link);
@@ -43,11 +43,12 @@ SET_ADDRESS = """(link) => {
     shown.forEach((value, key) => url.searchParams.set(key, value));
     try { history.replaceState(history.state, "", url); } catch { return fresh; }  // Safari allows 100 in 30 seconds
     if (window.parent !== window)  // in a Space, the address bar belongs to the page around this one
-        window.parent.postMessage({queryString: url.searchParams.toString()}, "https://huggingface.co");
+        window.parent.postMessage({queryString: shown.toString()}, "https://huggingface.co");
     return fresh;
 }"""
-# The link has nothing else of the address in it, which may hold a private Space's token. All of it happens in the
-# browser: no queue is waited for. Gives the button's text, and a field with the link where it can't be copied.
+# Neither the link nor what a Space shows has anything else of the address in it: that may hold a private Space's token.
+# All of it happens in the browser, no queue is waited for. Gives the button's text, and a field with the link where it
+# can't be copied.
 COPY_LINK = """async (address) => {
     const field = (more) => ({__type__: "update", visible: false, ...more});
     if (!address) return ["Nothing drawn yet", field()];
@@ -71,8 +72,7 @@ def update(models: dict[str, Model], name: Any, label: Any, seed: Any, count: An
     """
     if count is None or truncation is None:
         return gr.skip()
-    model = check_model(models, name)
-    label = accept(partial(check_label, model), label, EVERY_CLASS)
+    label = kept(check_model(models, name), label)
     return show(models, name, label, seed, clamp(count, 1, MAX_IMAGES), clamp(truncation, 0.0, MAX_TRUNCATION))
 
 
@@ -104,28 +104,28 @@ def show(models: dict[str, Model], *values: Any) -> tuple[dict, str, str]:
     return gr.update(value=pictures, columns=columns(settings.num_images)), status, to_address(model, settings)
 
 
-def roll(models: dict[str, Model], *values: Any) -> tuple:
-    """The same with a new seed, which comes first."""
-    seed = random.randint(0, MAX_DICE)
-    model, label, _, *others = values
-    return seed, *show(models, model, label, seed, *others)
-
-
 def switch(models: dict[str, Model], name: Any, *values: Any) -> tuple:
     """The same after the model was changed. The other controls come first, with defaults where they can't be used.
 
-    The last value is the address of what was shown before.
+    Numbers that can be used aren't set: somebody may have changed them meanwhile. The last value is the address of what
+    was shown before.
     """
-    label, seed, count, truncation, address = values
+    label, *numbers, address = values
+    seed, count, truncation = numbers
     model, before = check_model(models, name), from_address(models, read_query(address))[0].model
-    label = accept(partial(check_label, model), label, None)
     count = accept(check_count, count, Settings.num_images)
     seed = accept(partial(check_seed, num_images=count), seed, Settings.seed)
     truncation = accept(check_truncation, truncation, model.truncation)
     if truncation == models[before].truncation:  # what that model begins with, so no visitor's choice
         truncation = model.truncation
-    value, rest = label_value(model, label), (seed, count, truncation)
-    return gr.update(**selector(model, value)), *rest, *show(models, name, value, *rest)
+    value, rest = kept(model, label), (seed, count, truncation)
+    mended = [gr.skip() if new == old else new for new, old in zip(rest, numbers)]
+    return gr.update(**selector(model, value)), *mended, *show(models, name, value, *rest)
+
+
+def kept(model: Model, label: Any) -> str:
+    """The class that is chosen, where this model has one of that name; else every class in turn."""
+    return label if label in model.classes else EVERY_CLASS
 
 
 def accept(check: Callable[[Any], Any], value: Any, default: Any) -> Any:
@@ -235,16 +235,15 @@ def build(page: Page) -> None:
     archive = gr.DownloadButton(visible="hidden")
     controls, shown = [page.picker, label, seed, count, truncation], [gallery, status, address]
 
-    def on(handler: Callable, *triggers: Any, inputs: list[gr.Component], outputs: list[gr.Component]) -> None:
-        gr.on(
-            triggers, page.handler(handler), inputs, outputs, trigger_mode="always_last",
-            show_progress="minimal", show_progress_on=status, api_visibility="private", **DRAWS,
-        )  # fmt: skip
-
-    on(press, generate.click, seed.submit, inputs=controls, outputs=shown)
-    on(update, label.input, count.input, truncation.input, inputs=controls, outputs=shown)
-    on(roll, dice.click, inputs=controls, outputs=[seed, *shown])
-    on(switch, page.picker.input, inputs=[*controls, address], outputs=[*controls[1:], *shown])
+    options: dict[str, Any] = {
+        "trigger_mode": "always_last", "show_progress": "minimal", "show_progress_on": status,
+        "api_visibility": "private", **DRAWS,
+    }  # fmt: skip
+    rolled = dice.click(None, None, seed, js=ROLL, api_visibility="private")
+    rolled.then(page.handler(press), controls, shown, **options)
+    gr.on([generate.click, seed.submit], page.handler(press), controls, shown, **options)
+    gr.on([label.input, count.input, truncation.input], page.handler(update), controls, shown, **options)
+    page.picker.input(page.handler(switch), [*controls, address], [*controls[1:], *shown], **options)
     page.on_load(restore, [*controls, *shown], progress=status)
     address.change(None, address, [copy, by_hand], js=SET_ADDRESS)
     copy.click(None, address, [copy, by_hand], js=COPY_LINK)
@@ -274,4 +273,5 @@ def publish(page: Page) -> None:
         f"{MAX_TRUNCATION:g}; the page begins with {', '.join(begins)}. Returns the PNG files, and model, seeds, "
         "labels, class_names, truncation and address."
     )
-    gr.api(generate, api_name="generate", api_description=description, concurrency_id="draw", concurrency_limit=2)
+    queued = {name: DRAWS[name] for name in ("concurrency_id", "concurrency_limit")}
+    gr.api(generate, api_name="generate", api_description=description, **queued)

@@ -13,8 +13,9 @@ from ganhub.studio.models import Model
 
 log = logging.getLogger(__name__)
 
-# Events that run a generator: raw values, since state.check reads them; and one group of two at a time, for two cores.
-DRAWS = {"preprocess": False, "concurrency_id": "draw", "concurrency_limit": 2}
+# Events that run a generator: raw values, since state.check reads them; and one after the other, so that what was asked
+# for last is also shown last. One drawing uses all cores.
+DRAWS: dict[str, Any] = {"preprocess": False, "concurrency_id": "draw", "concurrency_limit": 1}
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ CSS = """
 #picker label { align-items: flex-start; padding: 10px 14px; border-radius: 12px; box-shadow: none; }
 #picker label:has(input:focus-visible) { outline: 3px solid var(--primary-500); outline-offset: 1px; }
 #picker input { position: absolute; opacity: 0; }
+@media (forced-colors: active) { #picker label:has(input:checked) { outline: 3px solid Highlight; } }
 #picker span { display: block; margin: 0; white-space: pre-line; font-weight: 400; font-size: 0.85rem;
     line-height: 1.4; }
 #picker span::first-line { font-weight: 650; font-size: 1rem; }

@@ -166,6 +166,19 @@ def test_enter_dice_and_sliders_draw_at_once(visit: Callable[..., Page]) -> None
     expect_address(page, f"?model=digits&seed={seed}&n=17")
 
 
+def test_what_was_asked_for_last_is_shown_last(visit: Callable[..., Page]) -> None:
+    page = visit()
+    expect(pictures(page)).to_have_count(16)
+    page.get_by_role("spinbutton", name="Pictures").fill("64")  # takes its time
+    pick(page, "frogs")
+    page.locator("#dice").click()
+    page.get_by_role("button", name="Generate").click()
+    expect_address(page, f"?model=frogs&seed={seed_field(page).input_value()}&n=64")
+    page.wait_for_timeout(1000)
+    expect_address(page, f"?model=frogs&seed={seed_field(page).input_value()}&n=64")
+    expect(pictures(page).first).to_have_attribute("alt", f"seed {seed_field(page).input_value()}")
+
+
 def test_the_slider_goes_through_the_training(visit: Callable[..., Page]) -> None:
     page = visit()
     page.get_by_role("tab", name="Training").click()
@@ -243,6 +256,16 @@ def test_the_link_holds_nothing_else_of_the_address(visit: Callable[..., Page]) 
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("button", name="Link copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == f"{page.url.split('?')[0]}?model=frogs&seed=9&n=2"
+
+
+def test_a_space_shows_nothing_else_of_the_address(visit: Callable[..., Page]) -> None:
+    page = visit("?model=frogs&seed=9&n=2&__sign=secret")
+    expect_address(page, "?model=frogs&seed=9&n=2&__sign=secret")
+    page.evaluate("() => { window.parent = {postMessage: (message) => { window.posted = message; }}; }")
+    seed_field(page).fill("8")
+    seed_field(page).press("Enter")
+    page.wait_for_function("window.posted")
+    assert page.evaluate("window.posted") == {"queryString": "model=frogs&seed=8&n=2"}
 
 
 @pytest.mark.parametrize("visitor", ["desktop", "phone"])
