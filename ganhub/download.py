@@ -76,7 +76,9 @@ def download(repo: str, wanted: Wanted, source: Source, fresh: bool = False) -> 
             if fresh:
                 raise UserError(f"{repo}: HF_HUB_OFFLINE is set, and only the Hub has the newest version; unset it")
             if copy is None:
-                raise UserError(f"{repo}: isn't whole in the cache, and the Hub may not be asked; load it once online")
+                raise UserError(
+                    f"{repo}: no folder here, not whole in the cache, and the Hub may not be asked; load it once online"
+                )
         elif copy is None:
             copy = patient(store, wanted, source, revision)
         elif whole is None or whole.id != revision:
@@ -113,7 +115,7 @@ def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Co
         raise answer
     newest = answer if isinstance(answer, Commit) else store.newer(revision) if answer is None else None
     reason = f"the Hub didn't answer within {seconds:g} s" if answer is None else "the Hub can't be asked"
-    if newest is not None and not (whole and newest.id == copy.id):
+    if newest is not None and not (whole and newest.id == copy.id and has_all(copy, newest, wanted)):
         if newest is not answer:
             logger.warning("%s: has a newer version, %s; fetching it", store.repo, newest.id[:7])
         try:
@@ -129,6 +131,11 @@ def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Co
         return copy
     logger.warning("%s: %s; using the copy of %s from the cache", store.repo, reason, copy.id[:7])
     return copy
+
+
+def has_all(copy: Commit, announced: Commit, wanted: Wanted) -> bool:
+    """Is all that is wanted in the copy? Of a commit that another program fetched only what that took is known."""
+    return copy.files.keys() >= set(wanted.choose(announced.id, announced.files))
 
 
 def ask(repo: str, source: Source, timeout: float = 10.0) -> Commit:
@@ -192,13 +199,18 @@ def said(error: BaseException, repo: str, revision: str) -> UserError:
     if isinstance(error, GatedRepoError):
         return UserError(f"{repo}: is gated; accept its terms at {page}, and {login} of an account that did")
     if isinstance(error, RepositoryNotFoundError):
-        return UserError(f"{repo}: no such model on the Hub, or it is private and no valid token is set ({login})")
+        return UserError(
+            f"{repo}: no such model on the Hub and no such folder here; or it is private and no valid token is set "
+            f"({login})"
+        )
     if isinstance(error, HfHubHTTPError) and error.response.status_code == 401:
         return UserError(f"{repo}: the Hub doesn't accept this token; {login} with a valid one")
     if isinstance(error, DamagedError):
         return UserError(f"{repo}: {error}; try again, and tell its owner if it stays so")
     if isinstance(error, httpx.ConnectError):
-        return UserError(f"{repo}: the Hub can't be reached and the cache has nothing to go by; try again online")
+        return UserError(
+            f"{repo}: no folder here, nothing to go by in the cache, and the Hub can't be reached; try online"
+        )
     if isinstance(error, OSError) and not isinstance(error, ConnectionError | HfHubHTTPError):
         return UserError(
             f"{repo}: the cache can't be written ({error.strerror or first_line(error)}); make room or set HF_HOME"

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 TAG = "ganhub"  # the Hub's library tag, from the cards' `library_name`
 MAX_LIMIT = 1000
+EXPAND = [
+    "tags",
+    "downloads",
+    "likes",
+    "lastModified",
+]  # unasked the Hub tells no dates
 PATIENCE = 4.0  # seconds of failures; a list isn't worth more
 
 
@@ -81,7 +87,7 @@ def _page(query: dict[str, Any], token: str | bool | None, timeout: float) -> "l
     from ganhub.explain import GarbledError
 
     headers = build_hf_headers(token=token, library_name="ganhub", library_version=__version__)
-    params = {"filter": TAG, "sort": "downloads", **query}
+    params = {"filter": TAG, "sort": "downloads", "expand": EXPAND, **query}
     answer = get_session().get(f"{constants.ENDPOINT}/api/models", params=params, headers=headers, timeout=timeout)
     hf_raise_for_status(answer)
     try:

@@ -170,7 +170,7 @@ class GANPipeline(DiffusionPipeline):
         """One name a class; their numbers where the model doesn't name them; empty when unconditional."""
         return self.config.class_names or [str(i) for i in range(self.num_classes)]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(
         self,
         num_images: int | None = None,
@@ -212,10 +212,15 @@ class GANPipeline(DiffusionPipeline):
             raise UserError(f"screen must be True or False, got {screen!r}")
         labels, seed = plain(labels), plain(seed)
         truncation = float(truncation)
-        count = self._count(num_images, labels, seed, latents)
-        seeds = None if latents is not None else self._seeds(seed, count)
+        given = None if latents is None else self._given(latents)
+        count = self._count(num_images, labels, seed, given)
         classes = self._labels(labels, count)
-        z = self._given(latents, count) if seeds is None else self._drawn(seeds, classes, batch_size, screen)
+        seeds: list[int] | None = None
+        if given is None:
+            seeds = self._seeds(seed, count)
+            z = self._drawn(seeds, classes, batch_size, screen)
+        else:
+            z = given
         images = torch.cat(
             [
                 self._generate(z[i : i + batch_size], classes and classes[i : i + batch_size], truncation)
@@ -269,16 +274,15 @@ class GANPipeline(DiffusionPipeline):
             return sample(seeds, self.generator.config.latent_dim)
         return latents_for(self.generator, seeds, labels, batch_size)
 
-    def _given(self, given: Tensor | None, count: int) -> Tensor:
+    def _given(self, latents: Any) -> Tensor:
         dim = self.generator.config.latent_dim
         try:
-            z = torch.as_tensor(given, dtype=torch.float32)
+            z = torch.as_tensor(latents, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise UserError(
-                f"latents must be a tensor of shape ({count}, {dim}), got {type(given).__name__}"
-            ) from error
-        if z.shape != (count, dim):
-            raise UserError(f"latents must have shape ({count}, {dim}), got {tuple(z.shape)}")
+            kind = type(latents).__name__
+            raise UserError(f"latents must be a tensor of shape (num_images, {dim}), got {kind}") from error
+        if z.ndim != 2 or z.shape[1] != dim:
+            raise UserError(f"latents must have shape (num_images, {dim}), got {tuple(z.shape)}")
         if not torch.isfinite(z).all():
             raise UserError("latents must be finite; some are NaN or infinite")
         return z

@@ -57,15 +57,18 @@ def rename(folder: Path, name: str) -> None:
         text = file.read_text(encoding="utf-8") if file.exists() else ""
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: can't be read; export the model again") from error
+    old = read_facts(folder).name
+    for offered, offer in _offers(old).items():  # what is no code of ours isn't fetched from the Hub, say
+        if not (folder / offered).is_file():
+            text = text.replace(f"\n\n{offer}", "")
     ours = text in ("", usual, render(folder, extras=False))  # some are added after the card was written
-    facts = read_facts(folder)
-    save_facts(dataclasses.replace(facts, name=name), folder)
+    save_facts(dataclasses.replace(read_facts(folder), name=name), folder)
     if ours:
         write_card(folder)
     else:
         results = "\nmodel-index:\n- name: "
-        text = text.replace(_load(facts.name), _load(name))
-        write_text(file, text.replace(f"{results}{facts.name}\n", f"{results}{name}\n", 1))
+        text = text.replace(_load(old), _load(name))
+        write_text(file, text.replace(f"{results}{old}\n", f"{results}{name}\n", 1))
 
 
 def render(folder: Path, extras: bool = True) -> str:
@@ -168,19 +171,22 @@ def _classes(names: list[str], count: int) -> str:
     return f"{count} classes" + (f" ({', '.join(names)})" if names and count <= MAX_NAMES else "")
 
 
-def _extras(folder: Path, name: str) -> list[str]:
-    """What else the repository offers, for the files that are there."""
+def _offers(name: str) -> dict[str, str]:
+    """What a repository offers with each of these files."""
     plain = f"`DiffusionPipeline.from_pretrained({json.dumps(name, ensure_ascii=False)}, trust_remote_code=True)`"
-    snapshots = local_snapshots(folder)
-    offers = {
+    return {
         f"{GENERATOR}/{weights_file('fp16')}": '`variant="fp16"` loads the same weights in half precision.',
         "pipeline.py": f"Without ganhub, plain diffusers draws the same pictures: {plain}; that runs the code in the "
         "`.py` files here.",
         "handler.py": "`handler.py` serves the model as a hosted inference endpoint.",
         ONNX_FILE: "`generator.onnx` is the generator for other runtimes, a browser's for example.",
     }
-    found = [text for file, text in offers.items() if (folder / file).is_file()]
-    if snapshots:
+
+
+def _extras(folder: Path, name: str) -> list[str]:
+    """What else the repository offers, for the files that are there."""
+    found = [text for file, text in _offers(name).items() if (folder / file).is_file()]
+    if snapshots := local_snapshots(folder):
         found.append(
             f"`snapshots/` holds the generator at {len(snapshots)} earlier points of its training, loaded with "
             f"`snapshot=N`, the number of images shown by then: {', '.join(map(str, snapshots))}."

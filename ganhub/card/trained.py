@@ -50,7 +50,8 @@ def _chosen(facts: Facts, recipe: dict[str, Any]) -> str:
 def _parts(facts: Facts, recipe: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
     """From which kimg on which settings held, as far as the training went."""
     parts = [(0.0, recipe)]
-    while 0 < (begun := parts[-1][1].get("later_kimg", 0.0)) < facts.kimg:
+    reached = min(facts.kimg, recipe["kimg"])  # the last batch may go beyond
+    while 0 < (begun := parts[-1][1].get("later_kimg", 0.0)) < reached:
         before = parts[-1][1]
         parts.append((begun, {**before, "later_kimg": 0.0, "later": {}, **before["later"]}))
     return parts

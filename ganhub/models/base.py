@@ -66,7 +66,7 @@ class GANModule(ModelMixin, ConfigMixin):
         Args:
             name: a folder with config.json and the weights; for generators and discriminators also all that
                 `GANPipeline.from_pretrained` takes, of which only this network is then fetched.
-            subfolder: a folder inside a local folder, e.g. "generator".
+            subfolder: a folder inside a local folder; the network's own, "generator" say, may be named everywhere.
             torch_dtype: of the weights in memory, whatever it is in the file.
             revision, token, cache_dir, local_files_only, variant, snapshot: as for `GANPipeline.from_pretrained`.
 
@@ -75,7 +75,7 @@ class GANModule(ModelMixin, ConfigMixin):
                 not this class's, or a weight is not finite.
         """
         folder = Path(name, subfolder)
-        if cls.part and not subfolder and not (folder / CONFIG_FILE).is_file():
+        if cls.part and subfolder in ("", cls.part) and not (folder / CONFIG_FILE).is_file():
             wanted = Wanted((cls.part,), variant, snapshot, card=False)
             folder = hub.locate(name, wanted, hub.Source(revision, token, cache_dir, local_files_only)) / cls.part
         from ganhub.models.families import find_family  # which knows all families, and they know this module

@@ -73,7 +73,7 @@ class UpBlock(nn.Module):
     ):
         super().__init__()
         bias = has_bias(norm)
-        self.double = UPSAMPLINGS[upsampling]
+        self.upsample = UPSAMPLINGS[upsampling]
         self.norms = nn.ModuleList(
             StyleNorm(norm, c, style_dim) if style_dim else ClassNorm(norm, c, num_classes) for c in (c_in, c_out)
         )
@@ -83,9 +83,9 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor, told: Tensor | None) -> Tensor:
         """`told`: the style (B, style_dim), or the labels (B,)."""
-        y = self.first(self.double(self.norms[0](x, told).relu()))
+        y = self.first(self.upsample(self.norms[0](x, told).relu()))
         y = self.second(self.norms[1](y, told).relu())
-        return y + self.double(self.shortcut(x))
+        return y + self.upsample(self.shortcut(x))
 
 
 class DownBlock(nn.Module):

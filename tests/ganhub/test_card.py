@@ -235,7 +235,7 @@ def test_a_card_says_what_a_screen_turns_down(folder):
 
 def test_a_card_says_what_changed_in_the_run(folder):
     rates = {"lr_schedule": "linear", "lr_kimg": 1000.0}
-    save_facts(dataclasses.replace(FACTS, kimg=1200.0), folder)
+    save_facts(dataclasses.replace(FACTS, kimg=1200.06), folder)  # the last batch went beyond
     later = {"augment_p": 0.6, "penalties": {"r1": 0.5, "r2": 0.5}}
     for recipe, said in (
         (Recipe(), None),
@@ -296,7 +296,7 @@ def test_a_card_says_what_changed_in_the_run(folder):
             "At first all pictures were learnt from. After 9 thousand images only the most typical 70%",
         ),
     ):
-        recipe.save(folder / "recipe.json")
+        dataclasses.replace(recipe, kimg=1200.0).save(folder / "recipe.json")
         write_card(folder)
         text = " ".join((folder / "README.md").read_text().split())
         assert said in text if said else "thousand images the learning" not in text and "became" not in text
@@ -386,6 +386,21 @@ def test_a_published_card_goes_by_the_repo_s_name(folder):
     assert "`snapshots/` holds" in text and read_facts(folder).name == "alice/tiny"
     write_card(folder)
     assert (folder / "README.md").read_text() == text
+
+
+def test_a_republished_card_offers_only_what_is_there(folder):
+    """What ganhub never reads, code and ONNX, isn't fetched with a model of the Hub."""
+    kept = [folder / "pipeline.py", folder / "handler.py", folder / "generator.onnx"]
+    for file in kept:
+        file.write_text("")
+    rename(folder, "alice/tiny")
+    assert "trust_remote_code" in (folder / "README.md").read_text()
+    for file in kept:
+        file.unlink()
+    rename(folder, "bob/tiny")
+    text = (folder / "README.md").read_text()
+    write_card(folder)
+    assert text == (folder / "README.md").read_text() and "trust_remote_code" not in text and "alice" not in text
 
 
 def test_an_edited_card_keeps_its_words(folder):

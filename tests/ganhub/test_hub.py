@@ -58,7 +58,7 @@ def test_no_network_and_no_cache_is_one_line():
     code = "from ganhub import hub\nhub.resolve('alice/never-seen')"
     env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
-    assert "UserError: alice/never-seen: the Hub can't be reached and the cache has nothing to go by" in done.stderr
+    assert "UserError: alice/never-seen: no folder here, nothing to go by" in done.stderr
 
 
 def test_a_pull_without_the_network_says_what_it_needs():

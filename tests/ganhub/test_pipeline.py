@@ -40,6 +40,13 @@ def test_seeds_and_labels_make_different_pictures():
     assert (zero - one).abs().max() > 0.1
 
 
+def test_tensors_are_like_any_others():
+    images, scale = PIPE(2, output_type="pt").images, torch.ones(1, requires_grad=True)
+    (images * scale).sum().backward()
+    assert scale.grad == images.sum() and not images.requires_grad
+    images.mul_(2)
+
+
 def test_an_int_seed_counts_up():
     whole = PIPE(6, labels=1, seed=40, output_type="np")
     assert whole.seeds == [40, 41, 42, 43, 44, 45]
@@ -133,8 +140,9 @@ def test_the_pipeline_puts_its_networks_into_eval_mode():
         ({"truncation": -0.1}, "truncation must be between"),
         ({"truncation": float("nan")}, "truncation must be between"),
         ({"truncation": "1"}, "truncation must be between"),
-        ({"latents": torch.zeros(2, 9)}, r"latents must have shape \(2, 8\), got \(2, 9\)"),
+        ({"latents": torch.zeros(2, 9)}, r"latents must have shape \(num_images, 8\), got \(2, 9\)"),
         ({"latents": torch.zeros(2, 8), "num_images": 3}, "latents lists 2 for 3 images"),
+        ({"latents": torch.zeros(8), "num_images": 1}, r"latents must have shape \(num_images, 8\), got \(8,\)"),
         ({"latents": torch.full((2, 8), float("inf"))}, "latents must be finite"),
         ({"latents": "z", "num_images": 1}, "latents must be a tensor"),
         ({"output_type": "jpg"}, "output_type must be"),

@@ -57,6 +57,7 @@ def test_a_network_alone_and_its_family_by_the_config(where, hub, repo, model, p
     for cls in (dcgan.Generator, ganhub.AutoGenerator, Generator):
         loaded = cls.from_pretrained(name)
         assert type(loaded) is dcgan.Generator and same(loaded, pipe.generator)
+    assert same(ganhub.AutoGenerator.from_pretrained(name, subfolder="generator"), pipe.generator)  # as in diffusers
     assert type(ganhub.AutoDiscriminator.from_pretrained(name)) is dcgan.Discriminator
     with pytest.raises(UserError, match="of the family 'dcgan', not resnet; ganhub.AutoGenerator finds the family"):
         resnet.Generator.from_pretrained(name)
