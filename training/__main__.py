@@ -4,6 +4,7 @@ Every command is a dataclass whose fields are its options; what it does is a fun
 """
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -109,9 +110,10 @@ def train(arguments: list[str]) -> None:
     try:
         run(options.recipe, options.run_dir, options.resume or bool(options.resume_from), backup)
     except Interrupted as stop:
-        print(f"{stop}; saved. Go on with: {again(name, rest)}", file=sys.stderr)
-        if backup and backup.report:
-            print(backup.report, file=sys.stderr)
+        if int(os.environ.get("RANK", 0)) == 0:  # of several processes one speaks
+            print(f"{stop}; saved. Go on with: {again(name, rest)}", file=sys.stderr)
+            if backup and backup.report:
+                print(backup.report, file=sys.stderr)
         sys.exit(128 + stop.signum)
     print(
         f"{options.run_dir}: done. Make a model folder with: python -m training export {options.run_dir} --out FOLDER"
@@ -143,7 +145,9 @@ def again(name: str, words: list[str]) -> str:
     for word, before in zip(words, ["", *words]):
         if word.partition("=")[0].replace("_", "-") != "--resume-from" and before.replace("_", "-") != "--resume-from":
             kept.append(word)
-    return shlex.join(["python", "-m", "training", "train", name, *kept, *([] if "--resume" in kept else ["--resume"])])
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # torchrun says so
+    start = ["torchrun", "--nproc_per_node", str(processes)] if processes > 1 else ["python"]
+    return shlex.join([*start, "-m", "training", "train", name, *kept, *([] if "--resume" in kept else ["--resume"])])
 
 
 def prepare(arguments: list[str]) -> None:

@@ -15,6 +15,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -63,12 +64,10 @@ class Backup:
         self._failed = False
 
     def check(self, save_kimg: float) -> None:
-        """Find out before the run what would keep every upload from working; creates the repo.
-
-        A Hub that is away is no such thing: a warning, and the checkpoints will try.
+        """Find out before anything is read what would keep every upload from working.
 
         Raises:
-            UserError: no token or rights, a name that can't be one, or an interval without sense.
+            UserError: no token or an unknown one, a name that can't be one, or an interval without sense.
         """
         if not self.kimg >= save_kimg:
             raise UserError(
@@ -77,11 +76,23 @@ class Backup:
             )
         if not (self.token or get_token()):
             raise UserError(f"{self.repo}: {NO_TOKEN}")
+        self._ask(lambda api: api.whoami())
+
+    def create(self) -> None:
+        """Make the repo, once the run is sure to begin.
+
+        Raises:
+            UserError: no rights, or it is to be private and is public.
+        """
+        self._ask(self._reach)
+
+    def _ask(self, question: Callable[[HfApi], object]) -> None:
+        """A Hub that is away is no reason not to begin: a warning, and the checkpoints will try."""
         api = HfApi(token=self.token)
         try:
             check_id(self.repo)
             with bounded(self.repo, ANSWER, ANSWER):
-                self._reach(api)
+                question(api)
         except UserError:
             raise
         except HUB_ERRORS as error:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 import ganhub
-from ganhub.errors import UserError, first_line
+from ganhub.errors import UserError, first_line, shorten
 from ganhub.files import read_object
 from ganhub.models.base import Discriminator, Generator
 from training.clock import Clock
@@ -166,14 +166,20 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = read_object(folder / "state.json")
     except (OSError, UserError) as error:
-        raise damaged(folder, error) from error
+        raise unusable(folder, error) from error
     for key in ("clock", "class_names"):
         if key not in record:
-            raise damaged(folder, KeyError(key))
+            raise unusable(folder, KeyError(key))
     return record
 
 
-def damaged(folder: Path, error: BaseException) -> UserError:
+def unusable(folder: Path, error: BaseException) -> UserError:
+    """The line for a checkpoint that can't be loaded: only one that is damaged should be deleted."""
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        return UserError(f"{folder}: can't be read ({first_line(error)}); mend that and try again")
+    if isinstance(error, RuntimeError):
+        reason = " ".join(str(error).split())
+        return UserError(f"{folder}: fits neither this recipe nor this version of ganhub ({shorten(reason, 200)})")
     return UserError(f"{folder}: damaged ({first_line(error)}); delete it to go on from the checkpoint before it")
 
 
@@ -187,8 +193,10 @@ def load_networks(folder: Path, recipe: Recipe, num_classes: int) -> tuple[Gener
     try:
         generator.load_state_dict(load_file(folder / "ema.safetensors"))
         discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
+    except torch.OutOfMemoryError:
+        raise
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise damaged(folder, error) from error
+        raise unusable(folder, error) from error
     return generator.eval(), discriminator.eval()
 
 
@@ -215,8 +223,10 @@ def load(run_dir: Path, state: TrainState, accelerator: Accelerator) -> None:
         rng = load_file(folder / f"rng-{accelerator.process_index}.safetensors")
         state.clock.load_state_dict(record["clock"])
         set_random_state(rng)
+    except torch.OutOfMemoryError:
+        raise
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
-        raise damaged(folder, error) from error
+        raise unusable(folder, error) from error
 
 
 def random_state() -> dict[str, Tensor]:

@@ -159,7 +159,10 @@ def may_show(folder: Path, digest: str) -> bool:
 
 
 def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, str]":
-    """What the model was trained on, what to compare with, and the split that the latter is."""
+    """What the model was trained on, what to compare with, and the split that the latter is.
+
+    Both are shuffled: neighbours in a data set are often of one class, and some metrics take the first so many.
+    """
     import torch
 
     from training.data import load_images
@@ -177,20 +180,17 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     for pictures, what in ((real, f"{source}, split {split}"), (train, f"{options.data}, what the recipe learns from")):
         if len(pictures) < MIN_IMAGES:
             raise UserError(f"{what}: {len(pictures)} pictures, too few to compare with; need {MIN_IMAGES}")
-    return train, real, split
-
-
-def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: Evaluate) -> "Pictures":
-    import torch
-
-    from training.measures import Pictures
-
-    pipe.generator.to(options.device)
-    # neighbours in a data set are often of one class, and some metrics take the first so many
     real, train = (
         data.pick(torch.randperm(len(data), generator=torch.Generator().manual_seed(options.seed)))
         for data in (real, train)
     )
+    return train, real, split
+
+
+def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: Evaluate) -> "Pictures":
+    from training.measures import Pictures
+
+    pipe.generator.to(options.device)
     generated, labels = generate(pipe, options, asked_classes(pipe, real))
     if generated.shape[1:] != real.images.shape[1:]:
         sizes = f"{tuple(generated.shape[1:])}, its recipe says {tuple(real.images.shape[1:])}"

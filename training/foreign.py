@@ -62,12 +62,25 @@ def _safetensors(file: Path) -> Weights:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file}: damaged safetensors ({first_line(error)})") from error
-    return dict(sorted(weights.items(), key=lambda item: _natural(item[0])))
+    return _in_order(weights)
+
+
+def _in_order(weights: Weights) -> Weights:
+    """main.2 before main.10, and conv1 before bn1 before conv2: safetensors keeps no order of its own."""
+    tops = {name.split(".")[0] for name in weights}
+    sizes = {top: max(value.ndim for name, value in weights.items() if name.split(".")[0] == top) for top in tops}
+    numbered = all(re.fullmatch(r"\D+\d+", top) for top in tops)
+
+    def place(name: str) -> tuple[int, int, list[tuple[int, str]]]:
+        top = name.split(".")[0]
+        number = int(re.sub(r"\D", "", top)) if numbered else 0
+        return number, -sizes[top] if numbered else 0, _natural(name)
+
+    return {name: weights[name] for name in sorted(weights, key=place)}
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """main.2 before main.10: safetensors keeps no order of its own."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in name.split(".")]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.findall(r"\d+|\D+", name)]
 
 
 def _torch_file(file: Path, size: int) -> Any:

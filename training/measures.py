@@ -81,7 +81,8 @@ def measure(
     if lens and seen and not pictures.trained_on:
         real, generated, train, space = *seen, lens.look(pictures.train, device)[0], "features"
     else:  # an extractor may know the training pictures by heart and put them closer together than others
-        real, generated, train = (flat(images) for images in (pictures.real, pictures.generated, pictures.train))
+        count = len(pictures.generated) if pictures.trained_on else len(pictures.real)  # more of these nothing reads
+        real, generated, train = map(flat, (pictures.real[:count], pictures.generated, pictures.train))
         space = "pixels"
     nearest = Nearest(*(values[:, 0] for values in neighbours(generated, train)))
     return found | copies(real, generated, train, nearest, pictures.trained_on, space, found["notes"]), nearest

@@ -65,15 +65,26 @@ def split_names(data: str) -> list[str]:
 
 
 def reading(recipe: Recipe, source: str, split: str) -> Recipe:
-    """How other pictures than those of the recipe are read: their columns may have other names, or no classes."""
+    """How other pictures than those of the recipe are read: their columns and classes may have other names, or none.
+
+    Raises:
+        UserError: they have some of the classes that the recipe names, but not all.
+    """
     found = dataclasses.replace(recipe, data=source)
     if source == recipe.data or source.startswith("stacked:"):
         return found
     rows = open_dataset(found, split)
     image, label = (name if name in rows.column_names else "" for name in (found.image_column, found.label_column))
     found = dataclasses.replace(found, image_column=image, label_column=label)
-    labels, _ = read_labels(rows, found)
-    return found if labels is not None else dataclasses.replace(found, classes=(), conditional=False)
+    labels, names = read_labels(rows, found)
+    lacking = [name for name in found.classes if name not in names]
+    if labels is None or (lacking and len(lacking) == len(found.classes)):
+        return dataclasses.replace(found, classes=(), conditional=False)
+    if lacking:
+        raise UserError(
+            f"{source}: has no class {lacking[0]!r}; compare with pictures of all classes learnt, or of none"
+        )
+    return found
 
 
 def versions() -> dict[str, str]:

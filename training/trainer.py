@@ -25,7 +25,7 @@ from training.objectives import OBJECTIVES
 from training.optimizers import make_optimizer
 from training.processor import knows_bf16
 from training.recipe import Recipe
-from training.runlog import RunLog
+from training.runlog import LOG_FILE, RunLog
 from training.selection import Choices, choose, narrowed
 from training.signals import Interrupted, StopSignal
 from training.snapshots import save_snapshot
@@ -35,6 +35,8 @@ from training.warm_start import warm_start
 
 log = logging.getLogger(__name__)
 
+ASK_EVERY = 50  # steps on GPUs after which processes ask each other whether one was told to stop
+LEFT_BY_RUNS = (LOG_FILE, "samples", "snapshots")  # what a run goes on with where it is there
 EMA_WARMUP = 0.05  # the half-life is at most this part of the run so far, so that early averages forget the start
 
 
@@ -67,10 +69,11 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False, backup: Bac
 
     uploads = backup.start(recipe, run_dir, clock) if backup else contextlib.nullcontext()
     with uploads, writing_to(run_dir), RunLog(recipe, run_dir, accelerator, clock) as run_log, StopSignal() as stop:
+        # to ask all processes makes a GPU wait; and a launcher that hands a signal on waits for half a minute only
+        ask_every = ASK_EVERY if accelerator.num_processes > 1 and accelerator.device.type != "cpu" else 1
         while clock.kimg < recipe.kimg:
             run_log.averages.add(step())
-            logs = clock.every("log", recipe.log_kimg)
-            if logs:
+            if clock.every("log", recipe.log_kimg):
                 run_log.scalars(clock)
                 run_log.histograms(game.histograms(), clock)
             if clock.every("sample", recipe.sample_kimg):
@@ -79,7 +82,7 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False, backup: Bac
                 save_snapshot(recipe, run_dir, state, accelerator)
             if clock.every("save", recipe.save_kimg):
                 save()
-            if (logs or accelerator.num_processes == 1) and (signum := stop.agreed(accelerator)):
+            if clock.steps % ask_every == 0 and (signum := stop.agreed(accelerator)):
                 save()
                 raise Interrupted(signum, clock.kimg)
         save()
@@ -97,6 +100,8 @@ def prepare(
         recipe = continued(recipe, run_dir)
     elif checkpoint.folders(run_dir):
         raise UserError(f"{run_dir}: already holds a run; go on with --resume, or give another --run-dir")
+    elif left := [name for name in LEFT_BY_RUNS if (run_dir / name).exists()]:
+        raise UserError(f"{run_dir}: has {' and '.join(left)} of another run; remove them, or give another --run-dir")
     recipe.check()
     accelerator = Accelerator(
         mixed_precision=recipe.mixed_precision,
@@ -113,6 +118,8 @@ def prepare(
     data = data.to(accelerator.device)
     if accelerator.is_main_process:
         warn(recipe, data, chosen)
+        if backup:
+            backup.create()
     batches = Batches(data, recipe.batch_size, recipe.seed, recipe.flip, recipe.shuffle, recipe.pixel_range, chosen)
     state = start_state(recipe, data, accelerator, resume)
     open_folder(recipe, run_dir, state, accelerator, resume)
@@ -208,7 +215,7 @@ def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator, resum
     set_seed(recipe.seed)
     built = recipe.build(len(data.class_names))
     if recipe.init and not resume:
-        warm_start(recipe.init, *built)
+        warm_start(recipe.init, *built, data.class_names)
     generator, discriminator = (
         network.to(accelerator.device, memory_format=torch.channels_last).train() for network in built
     )

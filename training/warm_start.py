@@ -4,6 +4,7 @@ What fits by name and shape is taken, for both networks; what doesn't (another n
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,8 +18,11 @@ log = logging.getLogger(__name__)
 LEAST = 0.5  # of a network's numbers must fit, or it is another network
 
 
-def warm_start(source: str, generator: Generator, discriminator: Discriminator) -> None:
+def warm_start(source: str, generator: Generator, discriminator: Discriminator, class_names: Sequence[str]) -> None:
     """Fill both networks, in place, from a model: a zoo name, a folder, a Hub id, or user/repo@revision.
+
+    Args:
+        class_names: of the pictures. Classes are taken over by their places, which is said where names differ.
 
     Raises:
         UserError: there is no such model, it has no discriminator, it fits these networks too little, or only one of
@@ -28,11 +32,17 @@ def warm_start(source: str, generator: Generator, discriminator: Discriminator) 
 
     name, _, revision = (source, "", "") if Path(source).expanduser().exists() else source.partition("@")
     pipe = GANPipeline.from_pretrained(name, revision=revision or None, discriminator=True)
-    mine, theirs = (getattr(network, "mapping_network", None) is not None for network in (generator, pipe.generator))
-    if mine and not theirs:
+    mapped, was = (getattr(network, "mapping_network", None) is not None for network in (generator, pipe.generator))
+    if mapped and not was:
         raise UserError(f"--init {source}: it has no mapping network; leave mapping out of --generator, too")
-    if theirs and not mine:
+    if was and not mapped:
         raise UserError(f"--init {source}: it has a mapping network; give --generator as its recipe.json has it")
+    theirs = tuple(pipe.class_names)
+    if len(theirs) == len(class_names) and theirs != tuple(class_names):
+        log.warning(
+            "--init %s: its classes are %s, and %s begin as these in their places",
+            source, ", ".join(theirs), ", ".join(class_names),
+        )  # fmt: skip
     for part, network, learnt in (
         ("generator", generator, pipe.generator),
         ("discriminator", discriminator, pipe.discriminator),

@@ -149,7 +149,14 @@ def test_what_can_never_work_is_refused_before_the_run(hub, name, token, kimg, w
 def test_a_public_repo_does_not_take_a_private_run(repo, recipe, tmp_path):
     HfApi().create_repo(repo)
     with pytest.raises(UserError, match="is public already"):
-        Backup(repo, 1, private=True).check(1)
+        train(recipe, tmp_path / "run", backup=Backup(repo, 0.02, private=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_repo_is_made_for_a_run_that_has_no_data(repo, recipe, tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        train(dataclasses.replace(recipe, data=str(tmp_path / "typo")), tmp_path / "run", backup=Backup(repo, 0.02))
+    assert not HfApi().repo_exists(repo)
 
 
 def test_a_slow_upload_waits_for_nobody_and_what_waits_is_the_newest(repo, recipe, tmp_path, monkeypatch):

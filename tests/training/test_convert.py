@@ -109,6 +109,14 @@ def test_the_discriminator_comes_along(norm_first, tmp_path):
 
 def wrap(kind, weights, tmp_path):
     file = tmp_path / "netG.pth"
+    if kind == "numbered":  # conv1, bn1, conv2, ...: by the alphabet bn comes before conv, and 10 before 2
+        convolutions = [key for key, value in weights.items() if value.ndim == 4]
+        found, number = {}, 0
+        for key, value in weights.items():
+            number += key in convolutions
+            found[f"{'conv' if key in convolutions else 'bn'}{number}.{key.rpartition('.')[2]}"] = value.contiguous()
+        save_file(found, tmp_path / "netG.safetensors")
+        return tmp_path / "netG.safetensors"
     if kind == "safetensors":
         file = tmp_path / "netG.safetensors"
         save_file({f"module.{key}": value.contiguous() for key, value in weights.items()}, file)
@@ -122,7 +130,7 @@ def wrap(kind, weights, tmp_path):
     return saved(wraps[kind], tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["parallel", "checkpoint", "old", "nested", "safetensors"])
+@pytest.mark.parametrize("kind", ["parallel", "checkpoint", "old", "nested", "safetensors", "numbered"])
 def test_wrappings_and_names_do_not_matter(kind, tmp_path):
     network = wild(Tutorial(levels=5, width=2))  # main.10 and more: names don't sort as layers do
     pipe = converted(wrap(kind, network.state_dict(), tmp_path), tmp_path)

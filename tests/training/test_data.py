@@ -264,5 +264,10 @@ def test_other_pictures_are_read_by_the_columns_that_they_have(tmp_path):
     assert (found.image_column, found.label_column, found.classes, found.conditional) == ("", "kind", ("a",), True)
     found = references.reading(dataclasses.replace(asked, image_column="image"), source, "train")
     assert found.image_column == "image"
+    others = dataclasses.replace(asked, classes=("x", "y"))
+    found = references.reading(others, source, "train")  # classes of other names say nothing here
+    assert (found.classes, found.conditional) == ((), False)
+    with pytest.raises(UserError, match="has no class 'x'; compare with pictures of all classes learnt, or of none"):
+        references.reading(dataclasses.replace(asked, classes=("a", "x")), source, "train")
     stacked = dataclasses.replace(asked, data="stacked:x")
     assert references.reading(stacked, "stacked:y", "test") == dataclasses.replace(stacked, data="stacked:y")

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ganhub import GANPipeline, UserError
 from ganhub.card import UNSAID, unfilled
@@ -129,7 +129,14 @@ def test_a_damaged_checkpoint_is_one_line(finished, tmp_path):
     shutil.copytree(finished[0], broken, symlinks=True)
     weights = checkpoint.find(broken) / "ema.safetensors"
     weights.write_bytes(weights.read_bytes()[:50])
-    with pytest.raises(UserError, match="000010: damaged"):
+    with pytest.raises(UserError, match="000010: damaged .*delete it"):
+        run(Export(broken, tmp_path / "model"))
+    save_file({"other": torch.zeros(1)}, weights)  # whole, but of something else: not to be deleted
+    with pytest.raises(UserError, match="000010: fits neither this recipe nor this version of ganhub .*Missing key"):
+        run(Export(broken, tmp_path / "model"))
+    weights.unlink()
+    weights.mkdir()
+    with pytest.raises(UserError, match="000010: can't be read .*mend that"):
         run(Export(broken, tmp_path / "model"))
     assert not (tmp_path / "model").exists()
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,8 +204,8 @@ def recipe_start(recipe):
     }
 
 
-def start(recipe, run_dir, *options):
-    """`python -m training train` of this very recipe, in a process of its own."""
+def start(recipe, run_dir, *options, processes=1):
+    """`python -m training train` of this very recipe, in a process of its own, or in several."""
     code = (
         "import sys; from pathlib import Path; from training.recipe import Recipe; from training.__main__ import main\n"
         "from training.presets import PRESETS\n"
@@ -212,8 +213,11 @@ def start(recipe, run_dir, *options):
         "main()"
     )
     recipe.save(run_dir.parent / "tiny.json")
-    arguments = ["train", "tiny", "--run-dir", str(run_dir), *options]
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True)
+    (script := run_dir.parent / "train.py").write_text(code)
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] * (processes > 1)
+    command = [sys.executable, *launcher, str(script), "train", "tiny", "--run-dir", str(run_dir), *options]
+    env = {**os.environ, "PYTHONPATH": str(Path.cwd()), **({"ACCELERATE_USE_CPU": "true"} if processes > 1 else {})}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
 
 
 def wait_for(condition, process, seconds=120):
@@ -289,6 +293,18 @@ def test_a_signal_saves_says_how_to_go_on_and_sets_the_exit_status(signum, recip
     assert [key for key in whole if not torch.equal(whole[key], resumed[key])] == []
 
 
+def test_a_signal_stops_all_processes_at_once(recipe, tmp_path):
+    """A launcher hands it on, and kills after half a minute; a log may be due much later."""
+    recipe = dataclasses.replace(recipe, kimg=1000.0, save_kimg=0.08, log_kimg=1000.0, sample_kimg=1000.0)
+    process = start(recipe, tmp_path / "run", processes=2)
+    wait_for(lambda: newest(tmp_path / "run") >= 10, process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    said = re.findall("stopped by SIGTERM .*Go on with: (.*)", errors)
+    assert len(said) == 1 and said[0].startswith("torchrun --nproc_per_node 2 -m training train tiny --run-dir")
+
+
 def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(recipe, tmp_path, monkeypatch):
     calls = []
 
@@ -333,6 +349,19 @@ def test_a_folder_that_holds_a_run_is_not_run_over(recipe, tmp_path):
         train(recipe, tmp_path)
     with pytest.raises(UserError, match="resuming would change batch_size: 4 -> 8"):
         train(dataclasses.replace(recipe, batch_size=8), tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("left", ["samples", "snapshots", "log.jsonl"])
+def test_a_new_run_mixes_with_nothing_of_another(left, recipe, tmp_path):
+    """Sheets and snapshots that are there stay as they are, so those of another run would pass for this one's."""
+    short = dataclasses.replace(recipe, kimg=0.02, sample_kimg=0.02, snapshot_kimg=0.02)
+    train(short, tmp_path)
+    for file in tmp_path.iterdir():
+        if file.name != left:
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+    with pytest.raises(UserError, match=f"has {left} of another run; remove them, or give another --run-dir"):
+        train(short, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [left]
 
 
 def test_resuming_needs_a_run_the_same_pictures_and_a_whole_checkpoint(recipe, tmp_path):

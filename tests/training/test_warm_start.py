@@ -52,6 +52,14 @@ def test_classes_start_fresh_and_the_rest_is_taken(tmp_path, caplog):
     assert len(shares) == 2 and all(50 < share < 100 for share in shares)
 
 
+@pytest.mark.parametrize(("names", "said"), [(["a", "b", "c"], False), (["b", "a", "c"], True)])
+def test_classes_of_other_names_are_taken_by_their_places_and_that_is_said(names, said, tmp_path, caplog):
+    state = begin(conditional=True, seed=8)
+    GANPipeline(state.generator, state.discriminator, class_names=names).save_pretrained(tmp_path / "learnt")
+    begin(conditional=True, init=str(tmp_path / "learnt"))
+    assert ("its classes are b, a, c, and a, b, c begin as these in their places" in caplog.text) == said
+
+
 @pytest.mark.parametrize(
     "mine, theirs, words", [(2, 0, "has no mapping network; leave"), (0, 2, "has a mapping network; give --generator")]
 )
