@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch.utils.data import DataLoader, TensorDataset
 
+from ganhub.errors import UserError
 from training.checkpoint import environment
 from training.data import Batches, ImageData, to_float
 from training.presets import PRESETS
@@ -44,14 +45,16 @@ class Benchmark:
 
 def run(options: Benchmark) -> dict[str, float]:
     """Print and return the median images per second of both loops, their ratio, and the peak memory in MiB."""
-    from ganhub.errors import UserError
-
     if options.preset not in PRESETS:
         raise UserError(f"no preset {options.preset!r}; known: {', '.join(PRESETS)}")
     preset = PRESETS[options.preset]
     precision, one_stage = options.mixed_precision or preset.mixed_precision, options.one_stage or preset.one_stage
     recipe = dataclasses.replace(preset, mixed_precision=precision, one_stage=one_stage).check()
     accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+    if options.rounds < 1 or options.steps < 1:
+        raise UserError(f"--rounds and --steps must be at least 1, got {options.rounds} and {options.steps}")
+    if options.images < recipe.batch_size:
+        raise UserError(f"--images {options.images}: fewer than the batch of {recipe.batch_size}")
     data = random_data(recipe, options.images).to(accelerator.device)
     loops = {"ganhub": ganhub_loop(recipe, data, accelerator), "plain": plain_loop(recipe, data, accelerator)}
     speeds: dict[str, list[float]] = {name: [] for name in loops}

@@ -19,13 +19,28 @@ def read_picture(content: bytes, channels: int) -> Image.Image | None:
     """Encoded bytes -> an upright picture of mode L or RGB. None for what is no picture."""
     try:
         with Image.open(io.BytesIO(content)) as file:
-            return flatten(ImageOps.exif_transpose(file)).convert("L" if channels == 1 else "RGB")
+            file.load()
+            return flatten(upright(file)).convert("L" if channels == 1 else "RGB")
     except Exception:  # a damaged file makes Pillow's readers raise nearly anything
         return None
 
 
+def upright(picture: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; as it is where that is damaged, which says nothing of the pixels."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:
+        return picture
+
+
 def flatten(picture: Image.Image) -> Image.Image:
-    """8 bits a channel and nothing to see through: 16-bit grey is scaled, transparency becomes white."""
+    """8 bits a channel and nothing to see through: 16-bit grey is scaled, transparency becomes white.
+
+    Raises:
+        ValueError: it holds floats, which say nothing of what is white.
+    """
+    if picture.mode == "F":
+        raise ValueError("floats")
     if picture.mode.startswith("I"):
         return Image.fromarray((np.asarray(picture, dtype=np.float32) / 257).round().clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:

@@ -7,6 +7,7 @@ worker, and an order that is a pure function of (seed, position), so that a run 
 
 import dataclasses
 import hashlib
+import json
 import logging
 import os
 import tempfile
@@ -150,7 +151,18 @@ def load_images(recipe: Recipe, split: str | None = None) -> ImageData:
     source = open_source(recipe, split or recipe.split)
     rows, image_column, labels, names = source.rows, source.column, source.labels, source.class_names
     digest = content_digest(rows, image_column, labels, recipe)
-    return cached(digest, names) or decode(rows, image_column, labels, names, digest, recipe)
+    data = cached(digest, names) or decode(rows, image_column, labels, names, digest, recipe)
+    if data.skipped:
+        shown = ", ".join(data.skipped[:5]) + (", ..." if len(data.skipped) > 5 else "")
+        log.warning("skipped %d of %d pictures that can't be read: %s", len(data.skipped), len(rows), shown)
+    if labels is not None and data.labels is not None and recipe.conditional:
+        lost = np.setdiff1d(labels[labels >= 0], data.labels.numpy())
+        if len(lost):
+            raise UserError(
+                f"{recipe.data}: no picture of class {names[lost[0]]} can be read; mend them, or name the others with "
+                "--classes"
+            )
+    return data
 
 
 def content_digest(rows: "Dataset", column: str, labels: np.ndarray | None, recipe: Recipe) -> str:
@@ -199,20 +211,9 @@ def decode(
                 bar.update()
     if not kept:
         raise UserError(f"{recipe.data}: none of its {len(rows)} pictures can be read")
-    if skipped:
-        shown = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
-        log.warning("skipped %d of %d pictures that can't be read: %s", len(skipped), len(rows), shown)
-    if skipped and labels is not None and recipe.conditional:
-        lost = np.setdiff1d(labels[labels >= 0], labels[kept])
-        if len(lost):
-            raise UserError(
-                f"{recipe.data}: no picture of class {names[lost[0]]} can be read; mend them, or name the others with "
-                "--classes"
-            )
     kept_labels = None if labels is None else torch.from_numpy(labels[kept])
     data = ImageData(torch.from_numpy(images[: len(kept)]), kept_labels, names, digest, tuple(skipped))
-    if not skipped:  # a cached set would skip silently the next time
-        store(data)
+    store(data)
     return data
 
 
@@ -226,10 +227,11 @@ def cached(digest: str, names: tuple[str, ...]) -> ImageData | None:
     try:
         with safe_open(file, framework="pt") as tensors:
             labels = tensors.get_tensor("labels") if "labels" in tensors.keys() else None  # noqa: SIM118
-            return ImageData(tensors.get_tensor("images"), labels, names, digest)
+            skipped = json.loads((tensors.metadata() or {}).get("skipped", "[]"))
+            return ImageData(tensors.get_tensor("images"), labels, names, digest, tuple(skipped))
     except FileNotFoundError:
         return None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         log.warning("ignoring the damaged cache file %s (%s)", file, error)
         return None
 
@@ -240,7 +242,7 @@ def store(data: ImageData) -> None:
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache_folder()) as aside:
-            save_file(tensors, Path(aside, "data"))
+            save_file(tensors, Path(aside, "data"), metadata={"skipped": json.dumps(data.skipped)})
             os.replace(Path(aside, "data"), cache_folder() / f"{data.digest}.safetensors")
     except (OSError, SafetensorError) as error:
         log.warning("decoded pictures are not cached (%s)", error)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 SIZE_LIMITS = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6}
 MAX_SIZES = 5  # listed one by one; more are a range
 MAX_CLASSES = 50  # in the table
+MADE = {  # of synthetic sets, by what their names begin with (training.toys)
+    "toy": "points drawn at random around known centres, as many around each",
+    "stacked": "of its digits three each, chosen at random, are the red, green and blue of a picture, resized to it",
+}
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,8 @@ def _usage(about: About, pictures: bool) -> str:
 
 
 def _preparation(about: About, report: dict[str, Any] | None) -> str:
+    if made := MADE.get(about.source.partition(":")[0]):
+        return f"## Where it is from\n\nMade by ganhub's `{about.source}`: {made}, the same every time."
     if report is None:
         return f"## Where it is from\n\nMade of {about.source}, as it was: no picture was changed or left out."
     chosen = ", ".join(

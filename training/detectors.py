@@ -41,7 +41,8 @@ def find_detector(name: str) -> Detector:
         UserError: no such detector, OpenCV is missing, or the file is no cascade.
     """
     if name.startswith(CASCADE):
-        return Detector(Cascade(Path(name.removeprefix(CASCADE)).expanduser()), f"nothing found by {name}")
+        file = Path(name.removeprefix(CASCADE)).expanduser()
+        return Detector(Cascade(file), f"nothing found by {CASCADE}{file.name}")  # the report tells no path
     if name not in DETECTORS:
         raise UserError(f"no detector {name!r}; known: none, {', '.join(DETECTORS)}, {CASCADE}FILE.xml")
     return DETECTORS[name]()

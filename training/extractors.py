@@ -165,6 +165,13 @@ def read(options: Extractor) -> "tuple[ImageData, ImageData, str]":
             f"{options.data}: {len(data)} images to learn from, fewer than --batch-size {options.batch_size}; give a "
             "smaller one, or measure without features: evaluate --extractor none"
         )
+    if not len(test):
+        raise UserError(f"{options.data}, split {name}: has no picture with a class; name another --test-split")
+    if data.class_names != test.class_names:
+        raise UserError(
+            f"{options.data}: the classes of {name} are not those to learn; name another --test-split, {options.split} "
+            "say, of which a tenth is held back"
+        )
     return data, test, name
 
 
@@ -173,7 +180,8 @@ def usable(data: "ImageData", options: Extractor) -> "ImageData":
     if data.labels is None or options.self_supervised:
         return dataclasses.replace(data, labels=None, class_names=())
     if len(data.class_names) < 2:
-        raise UserError(f"{options.data}: one class only ({data.class_names[0]}); add --self-supervised")
+        there = ", ".join(data.class_names) or "none"
+        raise UserError(f"{options.data}: fewer than two classes ({there}); add --self-supervised")
     return data.pick(data.labels >= 0)
 
 

@@ -8,7 +8,7 @@ Training takes it by its id then, `--data user/name`, and sees the same pictures
 
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,16 @@ from ganhub.files import read_object
 from training.data_card import About, Split, card
 from training.prepare import REPORT_FILE, REPORT_KEYS
 from training.recipe import Recipe
-from training.sources import IMAGE_COLUMNS, LABEL_COLUMNS, data_name, existing, open_source, pictures
+from training.sources import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    Source,
+    data_name,
+    existing,
+    load_arguments,
+    open_source,
+    pictures,
+)
 
 if TYPE_CHECKING:
     import datasets
@@ -103,7 +112,9 @@ def build(options: PushData, folder: Path) -> None:
     elif is_toy(options.source):
         found = [write_split(stacked(options), "train", folder, options.source)]
     else:
-        found = [write_split(rows_of(options, split), split, folder, options.source) for split in splits_of(options)]
+        sources = {split: open_source(Recipe(data=options.source), split) for split in splits_of(options)}
+        names = class_names(sources.values())
+        found = [write_split(rows_of(each, names), split, folder, options.source) for split, each in sources.items()]
     report = report_of(options.source)
     about = About(
         name=options.repo.rpartition("/")[2],
@@ -142,27 +153,38 @@ def splits_of(options: PushData) -> list[str]:
     if not folder or not folder.is_dir():
         raise UserError(f"{options.source}: no such folder; give pictures of this machine, or toy:ring, stacked:DATA")
     try:
-        names = datasets.get_dataset_split_names(str(folder))
+        names = datasets.get_dataset_split_names(**load_arguments(options.source))
     except Exception as error:  # datasets raises a dozen unrelated types here
         raise UserError(f"{options.source}: cannot be read as a data set ({first_line(error)})") from error
     return sorted(map(str, names), key=lambda name: (name != "train", name))
 
 
-def rows_of(options: PushData, split: str) -> Content:
-    """The pictures of a folder as they are, under the column names that training looks for."""
+def class_names(sources: Collection[Source]) -> list[str]:
+    """Of all splits, for one number has to mean one class in all of them; sorted where splits have different ones."""
+    if len(known := {source.class_names for source in sources}) == 1:
+        return list(*known)
+    return sorted({name for names in known for name in names})
+
+
+def rows_of(source: Source, names: list[str]) -> Content:
+    """The pictures of a folder as they are, under the column names that training looks for.
+
+    Args:
+        names: of all classes, in the order of their new numbers.
+    """
     import datasets
 
-    source = open_source(Recipe(data=options.source), split)
     kinds: dict[str, Any] = {IMAGE_COLUMNS[0]: datasets.Image()}
+    number = [names.index(name) for name in source.class_names]
     if source.labels is not None:
-        kinds[LABEL_COLUMNS[0]] = datasets.ClassLabel(names=list(source.class_names))
+        kinds[LABEL_COLUMNS[0]] = datasets.ClassLabel(names=names)
 
     def rows() -> Iterator[Row]:
         for i, (content, name) in enumerate(pictures(source.rows, source.column)):
             file = Path(name).name
             row: Row = {IMAGE_COLUMNS[0]: {"bytes": content, "path": file if Path(file).suffix else None}}
             if source.labels is not None:
-                row[LABEL_COLUMNS[0]] = None if source.labels[i] < 0 else int(source.labels[i])
+                row[LABEL_COLUMNS[0]] = None if source.labels[i] < 0 else number[source.labels[i]]
             yield row
 
     return Content(datasets.Features(kinds), rows(), sizes=True)

@@ -3,7 +3,6 @@
 import dataclasses
 import platform
 from collections.abc import Callable
-from pathlib import Path
 
 import datasets
 import torch
@@ -12,7 +11,7 @@ import ganhub
 from ganhub.errors import UserError
 from training.data import ImageData
 from training.recipe import Recipe
-from training.sources import open_dataset, read_labels
+from training.sources import load_arguments, open_dataset, read_labels
 
 SHARE = 0.1
 HELD_BACK = "a seeded tenth of {}, held back"  # what a report calls them, of a split
@@ -57,9 +56,8 @@ def hold_back(data: ImageData, seed: int, share: float = SHARE) -> tuple[ImageDa
 def split_names(data: str) -> list[str]:
     """The splits of a data set that can be read, of stacks those of what they stack; [] where they can't be listed."""
     data = data.removeprefix("stacked:")
-    folder = Path(data).expanduser()
     try:
-        return datasets.get_dataset_split_names(str(folder) if folder.exists() else data)
+        return datasets.get_dataset_split_names(**load_arguments(data))
     except Exception:  # a dozen unrelated types; the split itself was read, so one is known
         return []
 

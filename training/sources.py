@@ -3,13 +3,15 @@
 Everything here is about rows and columns; `training.data` decodes what comes out.
 """
 
+import glob
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from ganhub.errors import UserError, first_line
 from training.recipe import Recipe
@@ -22,6 +24,8 @@ INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32
 LABEL_TYPES = ("string", "large_string", "bool", *INTEGERS)
 LABEL_COLUMNS = ("label", "labels", "class", "fine_label", "character")
 BATCH = 64  # rows in memory at a time
+SPLITS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
+TABLES = {".parquet", ".arrow", ".zip", ".tar", ".gz"}
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
@@ -65,10 +69,43 @@ def open_dataset(recipe: Recipe, split: str) -> "Dataset":
     if folder and folder.is_dir() and not any(folder.iterdir()):
         raise UserError(f"{recipe.data}: the folder is empty")
     try:
-        return datasets.load_dataset(str(folder or recipe.data), split=split)
+        return datasets.load_dataset(**load_arguments(recipe.data), split=split)
     except Exception as error:  # datasets raises a dozen unrelated types here, Hub errors included
         reason = first_line(error)
         raise UserError(f"{recipe.data}, split {split!r}: cannot be read as a data set ({reason})") from error
+
+
+def load_arguments(data: str) -> dict[str, Any]:
+    """What `datasets` is told of a folder or a Hub id.
+
+    By itself it takes a picture called train_1.jpg, or a class called test, for a split, and drops the rest of the
+    folder. So of a folder of pictures it is told that all of them are the one split there is.
+    """
+    folder = existing(data)
+    if folder and holds_pictures(folder):
+        return {"path": "imagefolder", "data_files": {"train": f"{glob.escape(str(folder.absolute()))}/**"}}
+    return {"path": str(folder or data)}
+
+
+def holds_pictures(folder: Path) -> bool:
+    """A folder of pictures, or of one for each class; not of one for each split, and without other data files."""
+    if not folder.is_dir() or names_splits(folder / "README.md"):
+        return False
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    inner = [entry for entry in entries if entry.is_dir()]
+    if inner and all(entry.name.lower() in SPLITS for entry in inner):
+        return False
+    kinds = {file.suffix.lower() for file in folder.rglob("*")}
+    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return not kinds & TABLES and bool(kinds & readable)
+
+
+def names_splits(card: Path) -> bool:
+    """A data set's card may say which files are which split."""
+    try:
+        return "\nconfigs:" in card.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def existing(path: str) -> Path | None:
@@ -112,6 +149,8 @@ def read_labels(rows: "Dataset", recipe: Recipe) -> tuple[np.ndarray | None, tup
         return None, ()
     feature = rows.features[column]
     if type(feature).__name__ != "ClassLabel" and getattr(feature, "dtype", "") not in LABEL_TYPES:
+        if not (recipe.label_column or recipe.conditional or recipe.classes):
+            return None, ()  # it only had a usual name, several labels a picture for example
         raise UserError(f"{recipe.data}: column {column!r} has no classes (it holds {feature}); choose another one")
     values = rows[column][:]
     if type(feature).__name__ == "ClassLabel":

@@ -2,6 +2,9 @@
 
 import dataclasses
 import io
+import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +41,28 @@ def test_a_folder_of_class_folders(picture_folder):
     assert levels == pytest.approx([60, 200], abs=5)
 
 
+@pytest.mark.parametrize("where", ["vehicles", "cats [2021]"])
+def test_no_name_of_a_class_or_a_picture_is_taken_for_a_split(where, tmp_path):
+    folder = write_pictures(tmp_path / where, classes=("bus", "car", "train"), count=3)
+    assert load_images(recipe_for(folder)).class_names == ("bus", "car", "train")
+    assert len(load_images(recipe_for(folder))) == 9 and references.split_names(str(folder)) == ["train"]
+    for name in ("train_1.png", "img_test.png"):
+        (folder / "car" / "000.png").rename(folder / "car" / name) if name == "train_1.png" else shutil.copy(
+            folder / "car" / "001.png", folder / "car" / name
+        )
+    (folder / "car" / "train_test_split.txt").write_text("001.png 1")
+    assert len(load_images(recipe_for(folder / "car"))) == 4
+    with pytest.raises(UserError, match="split 'test'"):
+        load_images(recipe_for(folder / "car"), split="test")
+
+
+def test_folders_of_splits_are_splits(tmp_path):
+    for split, count in (("train", 3), ("test", 2)):
+        write_pictures(tmp_path / split, count=count)
+    sizes = [len(load_images(recipe_for(tmp_path), split)) for split in ("train", "test")]
+    assert sizes == [6, 4] and sorted(references.split_names(str(tmp_path))) == ["test", "train"]
+
+
 def test_parquet_gives_the_same_as_the_folder(picture_folder, parquet_folder):
     folder, parquet = load_images(recipe_for(picture_folder)), load_images(recipe_for(parquet_folder))
     assert torch.equal(folder.images, parquet.images) and torch.equal(folder.labels, parquet.labels)
@@ -62,7 +87,7 @@ def test_classes_are_chosen_and_numbered_in_the_given_order(picture_folder):
         load_images(recipe_for(picture_folder, classes=("frog",)))
 
 
-def test_unreadable_pictures_are_skipped_counted_and_named(tmp_path, caplog):
+def test_unreadable_pictures_are_skipped_counted_and_named(tmp_path, caplog, monkeypatch):
     folder = write_pictures(tmp_path / "some")
     (folder / "dark" / "000.png").write_bytes(b"")
     (folder / "dark" / "001.png").write_bytes((folder / "dark" / "002.png").read_bytes()[:100])
@@ -72,6 +97,7 @@ def test_unreadable_pictures_are_skipped_counted_and_named(tmp_path, caplog):
         data = load_images(recipe_for(folder))
         assert len(data) == 21 and len(data.skipped) == 3 and data.labels.tolist() == [0] * 10 + [1] * 11
         assert "skipped 3 of 24 pictures" in caplog.text and "000.png" in caplog.text
+        monkeypatch.setattr(module, "decode", lambda *_: pytest.fail("decoded again"))
 
 
 def test_a_class_without_a_picture_is_nothing_to_learn(tmp_path):
@@ -88,6 +114,7 @@ def test_pictures_are_decoded_chunk_by_chunk(tmp_path, monkeypatch):
     (folder / "light" / "003.png").write_text("no picture")
     whole, order = load_images(recipe_for(folder)), []
     monkeypatch.setattr(module, "CHUNK", 5)
+    monkeypatch.setattr(module, "cached", lambda *_: None)
     found, decoded = module.pictures, module.prepare
     monkeypatch.setattr(module, "pictures", lambda *rows: (order.append("read") or item for item in found(*rows)))
     monkeypatch.setattr(module, "prepare", lambda *item: order.append("decoded") or decoded(*item))
@@ -130,10 +157,18 @@ def test_missing_data_is_one_line(tmp_path, picture_folder):
         load_images(recipe_for(picture_folder, image_column="photo"))
 
 
-def test_the_cache_follows_content_and_preparation(tmp_path):
+def test_the_cache_follows_content_and_preparation(tmp_path, monkeypatch, caplog):
     folder = write_pictures(tmp_path / "some")
     first = load_images(recipe_for(folder))
+    file = Path(os.environ["GANHUB_CACHE"], f"{first.digest}.safetensors")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "decode", lambda *_: pytest.fail("decoded again"))
+        assert torch.equal(load_images(recipe_for(folder)).images, first.images) and file.is_file()
+    whole = file.read_bytes()
+    file.unlink()  # not cut short in place: tensors may lie in it
+    file.write_bytes(whole[:100])
     assert torch.equal(load_images(recipe_for(folder)).images, first.images)
+    assert "ignoring the damaged cache file" in caplog.text
     assert load_images(recipe_for(folder, channels=1)).images.shape[1] == 1
     assert load_images(dataclasses.replace(recipe_for(folder), resolution=32)).images.shape[2] == 32
     Image.new("RGB", (20, 20)).save(folder / "dark" / "000.png")
@@ -172,6 +207,19 @@ def test_preparation_turns_a_picture_upright():
     assert (upright[:4] == 255).all() and (upright[4:] == 0).all()
 
 
+def test_damage_in_what_a_camera_wrote_costs_no_picture():
+    file = io.BytesIO()
+    Image.new("L", (8, 8), 77).save(file, "JPEG", exif=b"Exif\x00\x00no TIFF header at all")
+    assert abs(prepare(file.getvalue(), 8, 1).astype(int) - 77).max() <= 2
+
+
+def test_floats_are_no_picture():
+    """Nothing says what is white in them; taken as levels of 255, all of [0, 1] would be black."""
+    file = io.BytesIO()
+    Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)).save(file, "TIFF")
+    assert prepare(file.getvalue(), 8, 1) is None
+
+
 def table(tmp_path, **columns):
     """A parquet folder of six grey pictures and the given columns."""
     import datasets
@@ -208,6 +256,15 @@ def test_columns_that_hold_something_else_are_one_line(tmp_path):
     ):
         with pytest.raises(UserError, match=words):
             load_images(recipe_for(folder, **options))
+
+
+def test_several_labels_a_picture_are_no_classes_unless_asked_for(tmp_path):
+    import datasets
+
+    folder = table(tmp_path, labels=([[1, 2]] * 6, datasets.List(datasets.Value("int64"))))
+    assert load_images(recipe_for(folder)).labels is None
+    with pytest.raises(UserError, match="column 'labels' has no classes"):
+        load_images(recipe_for(folder, conditional=True))
 
 
 def test_a_class_named_twice_is_refused(picture_folder):

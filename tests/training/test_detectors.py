@@ -49,6 +49,7 @@ def test_a_cascade_of_the_users(tmp_path):
 
     file = f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml"
     assert find_detector(f"cascade:{file}").find(draw_face()) == pytest.approx((30, 20, 90, 80), abs=8)
+    assert find_detector(f"cascade:{file}").miss == "nothing found by cascade:haarcascade_frontalface_default.xml"
     (tmp_path / "no.xml").write_text("<a/>")
     (tmp_path / "empty.xml").write_text("")
     for name, words in (("no.xml", "not a cascade"), ("empty.xml", "not a cascade"), ("gone.xml", "no such cascade")):

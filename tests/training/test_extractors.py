@@ -103,6 +103,21 @@ def test_a_test_split_is_used_where_there_is_one(tmp_path):
         run(options(tmp_path / "data", tmp_path / "other", test_split="train"))
 
 
+def test_a_test_split_without_the_classes_is_refused_before_training(tmp_path):
+    kind = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    picture = Image.new("RGB", (16, 16))
+    for split, labels in (("train", ["a", "b", "c"] * 8), ("test", ["a", "c"] * 8)):
+        rows = {"image": [picture] * len(labels), "label": labels}
+        datasets.Dataset.from_dict(rows, features=kind).to_parquet(tmp_path / f"{split}-00000.parquet")
+    with pytest.raises(UserError, match="the classes of test are not those to learn; name another --test-split"):
+        run(options(tmp_path, tmp_path / "out", epochs=1))
+    datasets.Dataset.from_dict({"image": [picture] * 4, "label": [None] * 4}, features=kind).to_parquet(
+        tmp_path / "test-00000.parquet"
+    )
+    with pytest.raises(UserError, match="fewer than two classes|has no picture with a class"):
+        run(options(tmp_path, tmp_path / "out", epochs=1))
+
+
 @pytest.mark.parametrize(("classes", "asked"), [(("dark", "light"), True), (("only",), False)])
 def test_self_supervision(tmp_path, classes, asked):
     """Where it is asked for, and where there are no labels."""

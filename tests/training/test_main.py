@@ -6,6 +6,7 @@ import sys
 import pytest
 from accelerate.state import AcceleratorState
 
+from ganhub import UserError
 from tests.conftest import write_pictures
 from training import __main__ as command
 from training.presets import PRESETS
@@ -88,6 +89,22 @@ def test_help_lists_the_commands_and_loads_no_torch():
         [sys.executable, "-c", code + "print('torch' in sys.modules)"], capture_output=True, text=True, check=True
     )
     assert done.stdout.endswith("False\n") and all(name in done.stdout for name in command.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"rounds": 0}, "--rounds and --steps must be at least 1, got 0 and 20"),
+        ({"steps": 0}, "must be at least 1"),
+        ({"images": 32}, "--images 32: fewer than the batch of 64"),
+    ],
+)
+def test_a_benchmark_of_nothing_is_one_line(changes, words):
+    from training.benchmark import Benchmark
+    from training.benchmark import run as measure
+
+    with pytest.raises(UserError, match=words):
+        measure(Benchmark("frogs", **changes))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import HfApi, ModelCard
+from PIL import Image
 
 from ganhub import UserError
 from tests.conftest import write_pictures
@@ -51,6 +52,20 @@ def test_training_by_id_sees_what_it_saw_in_the_folder(repo, folder):
         here, there = (load_images(Recipe(data=data, resolution=16), split) for data in (str(folder), repo))
         assert here.digest == there.digest and here.class_names == there.class_names == ("dark", "light")
         assert len(open_source(Recipe(data=repo), split).rows) == (24 if split == "train" else 6)
+
+
+def test_a_number_means_one_class_in_every_split(repo, tmp_path):
+    import datasets
+
+    kind = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    (tmp_path / "set").mkdir()
+    for split, labels in (("train", ["a", "b", "c"]), ("test", ["a", "c"])):
+        rows = {"image": [Image.new("RGB", (4, 4))] * len(labels), "label": labels}
+        datasets.Dataset.from_dict(rows, features=kind).to_parquet(tmp_path / "set" / f"{split}-00000.parquet")
+    run(PushData(str(tmp_path / "set"), repo, **TERMS))
+    for split, numbers in (("train", [0, 1, 2]), ("test", [0, 2])):
+        there = load_images(Recipe(data=repo, resolution=16), split)
+        assert there.class_names == ("a", "b", "c") and there.labels.tolist() == numbers
 
 
 def test_it_is_one_commit_and_none_when_nothing_changed(repo, folder):
@@ -169,4 +184,6 @@ def test_stacked_digits_are_pictures_of_a_thousand_classes(repo, tmp_path, monke
     there = load_images(Recipe(data=repo, resolution=8))
     here = load_images(Recipe(data=f"stacked:{digits}", resolution=8))
     assert (there.images == here.images).all() and (there.labels == here.labels).all()
-    assert "1,000 classes of 2 to 2 each" in read_card(repo)[1]
+    body = read_card(repo)[1]
+    assert "1,000 classes of 2 to 2 each" in body
+    assert "of its digits three each, chosen at random" in body and "no picture was changed" not in body

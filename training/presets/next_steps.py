@@ -26,6 +26,7 @@ minimax_mnist = replace(
     name="minimax-mnist",
     source="the saturating loss of arXiv:1406.2661, equation 1",
     objective="minimax",
+    kimg=2000.0,
 )
 
 lsgan_mnist = replace(

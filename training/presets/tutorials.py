@@ -11,7 +11,8 @@ from training.recipe import Recipe
 PYTORCH_GANS = "https://github.com/gordicaleksa/pytorch-GANs"
 DCGAN = "DCGAN (arXiv:1511.06434)"
 
-# Goodfellow's GAN with the tutorial's changes. The 2014 loss is `--objective minimax`, its k steps `--d-steps k`.
+# Goodfellow's GAN with the tutorial's changes; 150 epochs of 60,000 images. The 2014 loss is `--objective minimax`, its
+# k steps `--d-steps k`.
 vanilla_mnist = Recipe(
     name="vanilla-mnist",
     source=f"Goodfellow et al. 2014 (arXiv:1406.2661) as in {PYTORCH_GANS}",
@@ -20,21 +21,23 @@ vanilla_mnist = Recipe(
     arch="mlp",
     latent_dim=100,
     batch_size=128,
-    kimg=2000.0,
+    kimg=9000.0,
     ema_kimg=0.0,
     sample_kimg=60.0,
     save_kimg=120.0,
 )
 
-# The one-hot class beside z in G and beside the flattened picture in D.
+# The one-hot class beside z in G and beside the flattened picture in D; 50 epochs.
 cgan_mnist = replace(
     vanilla_mnist,
     name="cgan-mnist",
     source=f"Mirza and Osindero 2014 (arXiv:1411.1784) as in {PYTORCH_GANS}",
     conditional=True,
+    kimg=3000.0,
 )
 
-# The DCGAN of the same tutorial: 1,024 channels at 4x4 in both networks, PyTorch's own initial weights.
+# The DCGAN of the same tutorial: 1,024 channels at 4x4 in both networks, PyTorch's own initial weights; 8 epochs of
+# 202,599 images.
 dcgan_celeba = Recipe(
     name="dcgan-celeba",
     source=f"{DCGAN} as in {PYTORCH_GANS}",
@@ -43,11 +46,11 @@ dcgan_celeba = Recipe(
     generator={"width": 128, "max_width": 1024, "project": "linear", "init": "default", "bias": False},
     discriminator={"width": 128, "max_width": 1024, "init": "default", "bias": False},
     batch_size=128,
-    kimg=1000.0,
+    kimg=1621.0,
     ema_kimg=0.0,
 )
 
-# The paper's own: 5x5 kernels, z uniform, N(0, 0.02) weights, Adam's beta1 0.5, batches of 128.
+# The paper's own, as long: 5x5 kernels, z uniform, N(0, 0.02) weights, Adam's beta1 0.5, batches of 128.
 dcgan_paper = replace(
     dcgan_celeba,
     name="dcgan-paper",
@@ -57,7 +60,7 @@ dcgan_paper = replace(
     discriminator={"width": 128, "max_width": 1024, "kernel": 5, "bias": False},
 )
 
-# The variant with half the channels, 512 at 4x4, that most PyTorch examples use.
+# The variant with half the channels, 512 at 4x4, that most PyTorch examples use; 5 epochs.
 dcgan_512 = replace(
     dcgan_paper,
     name="dcgan-512",
@@ -65,6 +68,7 @@ dcgan_512 = replace(
     latent="normal",
     generator={"width": 64, "bias": False},
     discriminator={"width": 64, "bias": False},
+    kimg=1013.0,
 )
 
 # Batch norm keeps PyTorch's epsilon and momentum in all of these; Keras's are 1e-3 and 0.99. Kept weights are fp16.
