@@ -1,6 +1,6 @@
 """What a model repo may hold that ganhub reads, how large it may be, and which of it a reader wants.
 
-Whatever isn't named here is never fetched: no pickle, no code, no ONNX, no training state, no path out of the folder.
+Whatever isn't named here is never fetched: no pickle, no code, no training state, no path out of the folder.
 """
 
 import re
@@ -29,7 +29,7 @@ STRIP_FILE = "memorisation.png"
 PICTURES = (SAMPLES_FILE, CURVES_FILE, STRIP_FILE)
 LOG_FILE = "training_log.jsonl"
 DIRECTIONS_FILE = "directions.safetensors"
-ONNX_FILE = "generator.onnx"  # written and published, never read
+ONNX_FILE = "generator.onnx"  # written and published, never read, and fetched with all else alone
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"  # folders, each with a config and weights
 
 MAX_TEXT = MAX_JSON
@@ -74,6 +74,8 @@ def limit(path: str) -> int | None:
         return MAX_SHEET
     if path in PICTURES or path == LOG_FILE:
         return MAX_PICTURE
+    if path == ONNX_FILE:
+        return MAX_WEIGHTS
     part = PART.fullmatch(path)
     return part and (MAX_TEXT if part[1] else MAX_WEIGHTS)
 

@@ -158,7 +158,8 @@ class GANPipeline(DiffusionPipeline):
         from ganhub.publish import publish, source_of
 
         options: dict[str, Any] = {"private": private, "tag": tag, "variant": variant, "create_pr": create_pr}
-        return publish(source_of(self), repo, token=token, message=commit_message, dry_run=dry_run, **options)
+        folder, names = source_of(self)
+        return publish(folder, repo, token=token, message=commit_message, dry_run=dry_run, names=names, **options)
 
     @property
     def num_classes(self) -> int:

@@ -4,8 +4,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from ganhub.card import rename, unfilled
+from ganhub.card import is_ours, read_facts, rename, unfilled
 from ganhub.differences import Pushed, local_files
 from ganhub.errors import UserError, first_line
-from ganhub.hub import locate
+from ganhub.hub import find_here, locate
 from ganhub.layout import INDEX_FILE, Wanted, limit, weights_file
 from ganhub.models.base import WEIGHTS_FILE, Generator
 from ganhub.pipeline import GANPipeline
 from ganhub.push import push
+from ganhub.standalone import PIPELINE_FILE, forget, leads_to_code
+from ganhub.store import Store
 
 VARIANTS = {"fp16": torch.float16}
 EXACT = "screening."  # weights that are kept as they are: a screen decides by a limit (ganhub.models.screen)
@@ -44,6 +47,7 @@ def publish(
     dry_run: bool = False,
     show: Callable[[Pushed], None] | None = None,
     finish: Callable[[Path], None] | None = None,
+    names: Collection[str] | None = None,
 ) -> Pushed:
     """Publish a model folder; it isn't changed, a copy with the repo's name in its card is uploaded.
 
@@ -52,6 +56,7 @@ def publish(
         repo: Hub id, "user/name".
         variant: "fp16" puts weights of half precision beside the plain ones.
         finish: changes the copy before it is checked: adds files, say.
+        names: of the files to take, where others lie in the folder too; all but hidden ones when left out.
         private, tag, create_pr, token, message, dry_run, show: see `ganhub.push.push`, which also says what is deleted.
 
     Raises:
@@ -62,25 +67,42 @@ def publish(
         raise UserError(f"--variant {variant}: not a variant; known: {', '.join(VARIANTS)}")
     if not (folder / INDEX_FILE).is_file():
         raise UserError(f"{folder}: no {INDEX_FILE} here; give a model folder, as `python -m training export` makes it")
-    with staged(folder) as copy:
+    with staged(folder, names) as copy:
         try:
+            ours = is_ours(copy)
+            if not (copy / PIPELINE_FILE).is_file() and leads_to_code(copy) and read_facts(copy).name != repo:
+                forget(copy)  # the code stayed in the repo that it was fetched from
             if finish:
                 finish(copy)
             if missing := unfilled(copy):
                 raise UserError(f"the card isn't filled, so nothing was published; missing: {'; '.join(missing)}")
             if variant:
                 add_variant(copy, variant)
-            rename(copy, repo)  # after all that the card mentions is there
+            rename(copy, repo, ours)  # after all that the card mentions is there
             check(copy)
         except UserError as error:  # the copy means nothing to whoever reads this
             raise UserError(str(error).replace(str(copy), str(folder))) from error
         options: dict[str, Any] = {"private": private, "tag": tag, "create_pr": create_pr, "token": token}
-        return push(copy, repo, message=message, dry_run=dry_run, show=show, **options)
+        allow = partial(allow_code, repo, copy)
+        return push(copy, repo, message=message, dry_run=dry_run, show=show, allow=allow, **options)
+
+
+def allow_code(repo: str, folder: Path, there: Collection[str]) -> None:
+    """Refuse to leave code in the repo that the new model_index.json doesn't lead to any more.
+
+    Raises:
+        UserError: so.
+    """
+    if PIPELINE_FILE in there and not leads_to_code(folder):
+        raise UserError(
+            f"{repo}: has a {PIPELINE_FILE}, by which plain diffusers and endpoints load it and no longer could; "
+            f"repeat --standalone or --handler, or delete {PIPELINE_FILE} there"
+        )
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Path]:
-    """A copy of `folder` that may be changed, for as long as the block runs.
+def staged(folder: Path, names: Collection[str] | None = None) -> Iterator[Path]:
+    """A copy of `folder`, or of these files of it, that may be changed for as long as the block runs.
 
     Weights are hard links where the system allows them: they are replaced there, never written into.
     """
@@ -97,7 +119,11 @@ def staged(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="ganhub-publish-") as parent:
         copy = Path(parent, "model")
         try:
-            shutil.copytree(folder, copy, copy_function=take, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+            if names is None:
+                shutil.copytree(folder, copy, copy_function=take, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+            for name in names or ():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                take(str(folder / name), str(copy / name))
         except (OSError, shutil.Error) as error:
             raise UserError(f"{folder}: can't be copied ({first_line(error)}); mend that and publish again") from error
         yield copy
@@ -153,8 +179,11 @@ def local_path(text: str) -> str | None:
     return found and found[0]
 
 
-def source_of(pipe: GANPipeline) -> Path:
+def source_of(pipe: GANPipeline) -> tuple[Path, Collection[str] | None]:
     """The model folder that a pipeline was loaded from, whose card describes it; fetched whole where it is on the Hub.
+
+    Returns:
+        The folder; and of one in the cache, where other programs put what they like, the files of the model.
 
     Raises:
         UserError: there is none, or the pipeline has other weights by now.
@@ -165,13 +194,17 @@ def source_of(pipe: GANPipeline) -> Path:
             "`python -m training export RUN --out FOLDER`, load that, and push it"
         )
     name, source = pipe.origin
-    folder = locate(name, Wanted(everything=True), source)
+    wanted = Wanted(everything=True)
+    folder = locate(name, wanted, source)
     if not same_weights(pipe.generator, folder):
         raise UserError(
             f"{name}: the weights in memory are others, which its card and metrics don't describe; "
             "load it again, or export and evaluate the model that you have"
         )
-    return folder
+    if find_here(name) is not None:
+        return folder, None
+    commit = Store(str(name), source.cache_dir).recall(folder.name)
+    return folder, wanted.choose(str(name), commit.files) if commit else None
 
 
 def same_weights(generator: Generator, folder: Path) -> bool:

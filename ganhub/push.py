@@ -9,7 +9,8 @@ from huggingface_hub import HfApi, get_token
 from ganhub.differences import Pushed, is_foreign, local_files
 from ganhub.errors import UserError
 from ganhub.explain import BAD_TOKEN, NO_TOKEN, is_token
-from ganhub.push_job import Job, Keep
+from ganhub.push_job import Allow, Job, Keep
+from ganhub.store import REVISION
 
 TAG = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 
@@ -29,6 +30,7 @@ def push(
     keep: Keep | None = None,
     space_sdk: str | None = None,
     show: Callable[[Pushed], None] | None = None,
+    allow: Allow | None = None,
 ) -> Pushed:
     """Make the repo show `folder`, in one commit; without one when it already does. The repo is created when needed.
 
@@ -51,6 +53,7 @@ def push(
         keep: path in the repo, of a file that isn't in `folder` -> does it stay?
         space_sdk: of a new Space, "gradio" for instance.
         show: called once, before the first upload, with what will be done; not where nothing is.
+        allow: called with the paths that the repo has, before anything is uploaded; may raise UserError.
 
     Raises:
         UserError: one line; see `ganhub.explain`.
@@ -58,7 +61,7 @@ def push(
     check_options(repo, tag, create_pr, token, dry_run)
     keep = keep or (is_foreign if repo_type == "model" else lambda path: True)
     api, files = HfApi(token=token), local_files(folder, under)
-    job = Job(api, repo, repo_type, files, keep, private, tag, create_pr, message, under, space_sdk, show)
+    job = Job(api, repo, repo_type, files, keep, private, tag, create_pr, message, under, space_sdk, show, allow)
     return job.run(dry_run)
 
 
@@ -70,7 +73,7 @@ def check_options(repo: str, tag: str | None, create_pr: bool, token: str | None
     """
     if token is not None and not (token and is_token(token)):
         raise UserError("--token: not a token of the Hub; it is one word that begins with hf_")
-    if tag is not None and (create_pr or not TAG.fullmatch(tag)):
+    if tag is not None and (create_pr or not TAG.fullmatch(tag) or not REVISION.fullmatch(tag)):
         why = "a pull request can't be tagged; tag it once it is merged" if create_pr else "not a name such as v1.0"
         raise UserError(f"--tag {tag}: {why}")
     if not is_token(known := token or get_token() or ""):

@@ -5,7 +5,7 @@ there already isn't sent again.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ FIRST_PAUSE = 0.5
 ANSWER = 60.0  # seconds that the Hub may take for one answer; the client itself would wait forever
 MAX_PULL_REQUESTS = 20  # open ones looked at, newest first, for one that proposes the same files
 Keep = Callable[[str], bool]
+Allow = Callable[[Collection[str]], None]
 CommitOperation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete  # as the client has it
 
 
@@ -66,6 +67,7 @@ class Job:
     under: str
     space_sdk: str | None
     show: Callable[[Pushed], None] | None
+    allow: Allow | None
     met: bool = False  # has the Hub answered at all?
     created: bool = False
     shown: bool = False
@@ -170,6 +172,8 @@ class Job:
             raise UserError(
                 f"{self.repo}: tag {self.tag} is on another commit ({tags[self.tag][:7]}); choose another tag"
             )
+        if head and self.allow:
+            self.allow(head.files)
 
     def create(self) -> Head:
         sdk = self.space_sdk

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganhub import __version__
+from ganhub.card import read_facts
 from ganhub.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ sdk: gradio
 sdk_version: {gradio}
 python_version: "{python}"
 app_file: app.py
-license: mit
+license: {license}
 {models}tags:
 - gan
 - ganhub
@@ -216,6 +217,12 @@ def requirements() -> str:
     return "".join(f"{package}=={version(package)}\n" for package in DEPENDENCIES)
 
 
+def licence_of(name: str) -> str:
+    """Of the weights of a model of the zoo, which go into the Space."""
+    facts = read_facts(PACKAGE / "zoo" / name)
+    return facts.license_name or facts.license
+
+
 def readme(models: Sequence[Shown], title: str) -> str:
     """The page of the Space; its front matter says what the Hub builds it from."""
     remote = [model for model in models if not model.zoo]
@@ -225,8 +232,9 @@ def readme(models: Sequence[Shown], title: str) -> str:
         "preload_from_hub": [f"{model.name} {','.join(model.files)}" for model in ready],
     }
     front = "".join(f"{key}:\n" + "".join(f"- {item}\n" for item in items) for key, items in lists.items() if items)
+    licences = {model.name: licence_of(model.name) for model in models if model.zoo}
     listed = [
-        f"- `{model.name}`, from ganhub's zoo"
+        f"- `{model.name}`, from ganhub's zoo ({licences[model.name]})"
         if model.zoo
         else f"- [{model.name}](https://huggingface.co/{model.name})"
         for model in models
@@ -236,6 +244,7 @@ def readme(models: Sequence[Shown], title: str) -> str:
         heading=title,
         gradio=version("gradio"),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        license="mit" if all(licence == "mit" for licence in licences.values()) else "other",
         models=front,
         list="\n".join(listed),
         version=__version__,

@@ -31,7 +31,7 @@ from ganhub.layout import Wanted, limit
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-REVISION = re.compile(r"(?!.*(?:\.\.|//|@\{))[\w][\w./+-]{0,200}(?<![./])", re.ASCII)  # as git takes them
+REVISION = re.compile(r"(?!.*(?:\.\.|//|@\{))[\w][\w./+-]{0,200}(?<![./])(?<!\.lock)", re.ASCII)  # as git takes them
 STALE = 3600  # seconds after which an unfinished download belongs to nobody
 
 
@@ -107,9 +107,16 @@ class Store:
             self._write(self.folder / "refs" / revision, commit)
 
     def newer(self, revision: str) -> Commit | None:
-        """A newer commit than `find` gives, that is known from an answer that came late."""
-        commit = self._read(self.folder / "ganhub" / "newer" / revision)
-        return None if commit is None or commit == self.find(revision) else self.recall(commit)
+        """A newer commit than `find` gives, that is known from an answer that came late.
+
+        What was noted before the revision was fetched again, by whomever, may be older by now.
+        """
+        note, ref = self.folder / "ganhub" / "newer" / revision, self.folder / "refs" / revision
+        commit = self._read(note)
+        with contextlib.suppress(OSError):
+            if commit is None or note.stat().st_mtime_ns <= ref.stat().st_mtime_ns:
+                return None
+        return None if commit == self.find(revision) else self.recall(str(commit))
 
     def note_newer(self, revision: str, commit: Commit) -> None:
         with contextlib.suppress(OSError):  # a cache that can't be written to still serves

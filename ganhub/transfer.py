@@ -70,10 +70,11 @@ class Transfer:
                     self.hasher.update(piece)
                     self.done += len(piece)
                     self.most = max(self.most, self.done)
-                    self.patience.arrived(self.done - start, self.most - before)
                     bar.update(len(piece))
                     if self.done > self.blob.size:
                         return "more than announced"
+                    if self.done < self.blob.size:  # the last piece is never too late
+                        self.patience.arrived(self.done - start, self.most - before)
         if self.done < self.blob.size:
             raise ShortError(f"{name} ended after {self.done:,} of {self.blob.size:,} bytes")
         return self.hasher.hexdigest()

@@ -254,6 +254,7 @@ def protocol(options: Evaluate, pictures: "Pictures", lens: "Lens | None", split
             "count": len(pictures.real),
             "trained_on": pictures.trained_on,
             "share_trained_on": pictures.share_trained_on,
+            **({} if options.reference in ("", options.data) else {"other_data": True}),
         },
         "seed": options.seed,
         "truncation": options.truncation,

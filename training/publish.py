@@ -1,6 +1,8 @@
 """A run or a model folder to the Hub: exported where needed, its card complete, in one commit."""
 
 import dataclasses
+import logging
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +11,12 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from ganhub.card import read_facts, save_facts, write_card
+from ganhub.card import is_ours, read_facts, save_facts, write_card
 from ganhub.differences import Pushed
 from ganhub.errors import UserError, first_line
 from ganhub.files import read_object
 from ganhub.layout import (
+    CARD_FILE,
     FACTS_FILE,
     GENERATOR,
     INDEX_FILE,
@@ -27,6 +30,10 @@ from ganhub.layout import (
 from training import export
 from training.extras import Extras, add_extras
 from training.said import Said, with_said
+
+log = logging.getLogger(__name__)
+
+OLD_CARD = ".README.md.old"  # hidden, so that it is never published
 
 MAX_SNAPSHOTS = 12
 MAX_SNAPSHOT_BYTES = 16_000_000  # of all of them; more is no side dish
@@ -95,7 +102,7 @@ def send(options: Publish, folder: Path, show: Callable[[Pushed], None] | None) 
     from ganhub.publish import publish
 
     def finish(copy: Path) -> None:
-        state_facts(options, copy)
+        state_facts(options, copy, folder)
         if options.history:
             replace_history(options, copy)
         if options.snapshots:
@@ -144,8 +151,11 @@ def exported(options: Publish, folder: Path) -> Path:
     return folder
 
 
-def state_facts(options: Said, folder: Path) -> None:
+def state_facts(options: Said, folder: Path, source: Path | None = None) -> None:
     """Write what was said on the command line into the card of a model folder.
+
+    Args:
+        source: what the folder is a copy of.
 
     Raises:
         UserError: the folder has no card.json, or a damaged one.
@@ -159,6 +169,10 @@ def state_facts(options: Said, folder: Path) -> None:
     facts = with_said(known, options)
     if facts == known:
         return
+    if not is_ours(folder):
+        shutil.copyfile(folder / CARD_FILE, folder / OLD_CARD)
+        kept = f"in {folder / OLD_CARD}" if source is None else f"in {source} as it was"
+        log.warning("%s was edited, and is written anew with what was said; yours is %s", CARD_FILE, kept)
     if known.show_data and not facts.show_data:
         (folder / STRIP_FILE).unlink(missing_ok=True)
     save_facts(facts, folder)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganhub.errors import UserError
 from ganhub.files import write_aside
-from ganhub.layout import evenly, snapshot_folder
+from ganhub.layout import MAX_SHEETS, evenly, snapshot_folder
 from training.checkpoint import TrainState
 from training.growing import grown
 from training.recipe import Recipe
@@ -74,8 +74,8 @@ def animate(run_dir: Path, out: Path | None = None) -> Path:
 
 def check_history(count: int) -> None:
     """Refuse a --history that can't be."""
-    if count < 0:
-        raise UserError(f"--history must be 0 or more, got {count}")
+    if not 0 <= count <= MAX_SHEETS:
+        raise UserError(f"--history must be 0 to {MAX_SHEETS}, got {count}")
 
 
 def keep_history(run_dir: Path, out: Path, count: int, images: int) -> None:

@@ -10,12 +10,13 @@ The same files give the same bytes. `unfilled` lists what a card must still be g
 
 from ganhub.card.check import unfilled
 from ganhub.card.facts import METRICS, UNSAID, Facts, read_facts, save_facts, what_is_drawn
-from ganhub.card.text import rename, render, write_card
+from ganhub.card.text import is_ours, rename, render, write_card
 
 __all__ = [
     "METRICS",
     "UNSAID",
     "Facts",
+    "is_ours",
     "read_facts",
     "rename",
     "render",

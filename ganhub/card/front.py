@@ -20,12 +20,14 @@ def front_matter(facts: Facts, recipe: dict[str, Any], metrics: dict[str, Any]) 
         KeyError, TypeError, ValueError: `recipe` or `metrics` is something else.
     """
     by = f" (features: {metrics['protocol']['extractor']})" if metrics else ""
+    reference = metrics["protocol"]["reference"] if metrics else {}
+    same = not reference.get("other_data")  # the data set that was learnt from
     results = [
         EvalResult(
             task_type=TASK,
-            dataset_type=facts.data_id or metrics["protocol"]["reference"]["data"],
-            dataset_name=metrics["protocol"]["reference"]["data"],
-            dataset_split=metrics["protocol"]["reference"]["split"],
+            dataset_type=(same and facts.data_id) or reference["data"],
+            dataset_name=reference["data"],
+            dataset_split=reference["split"],
             metric_type=name,
             metric_name=METRICS[name][0] + (by if name in BY_FEATURES else ""),
             metric_value=round(metrics[name], 6),

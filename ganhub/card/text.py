@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from ganhub.layout import (
     weights_file,
 )
 
+SNAPSHOTS_HELD = re.compile(r"\n\n`snapshots/` holds the generator at \d+ earlier points of its training, [^\n]*")
 MAX_NAMES = 20  # classes up to which the card names them all
 
 
@@ -44,31 +46,54 @@ def write_card(folder: Path) -> None:
     write_text(folder / CARD_FILE, render(folder))
 
 
-def rename(folder: Path, name: str) -> None:
-    """Let the card of `folder` say that its model is called `name`, the Hub id under which it is published.
-
-    card.json and README.md are rewritten; a README.md that somebody edited keeps its words but for the name.
+def is_ours(folder: Path) -> bool:
+    """README.md is missing, or as ganhub writes it: nobody has edited it.
 
     Raises:
         UserError: as `write_card`, or README.md can't be read.
     """
-    file, usual = folder / CARD_FILE, render(folder)
+    text = read_card(folder)
+    if not text:
+        return True
+    bare = render(folder, extras=False)
+    for offer in _offers(read_facts(folder).name).values():  # some are added after the card was written
+        text = text.replace(f"\n\n{offer}", "")
+    return SNAPSHOTS_HELD.sub("", text) == bare
+
+
+def read_card(folder: Path) -> str:
+    """README.md; "" where there is none."""
     try:
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        return (folder / CARD_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
     except (OSError, ValueError) as error:
-        raise UserError(f"{file}: can't be read; export the model again") from error
-    old = read_facts(folder).name
-    for offered, offer in _offers(old).items():  # what is no code of ours isn't fetched from the Hub, say
-        if not (folder / offered).is_file():
-            text = text.replace(f"\n\n{offer}", "")
-    ours = text in ("", usual, render(folder, extras=False))  # some are added after the card was written
-    save_facts(dataclasses.replace(read_facts(folder), name=name), folder)
+        raise UserError(f"{folder / CARD_FILE}: can't be read; export the model again") from error
+
+
+def rename(folder: Path, name: str, ours: bool | None = None) -> None:
+    """Let the card of `folder` say that its model is called `name`, the Hub id under which it is published.
+
+    card.json and README.md are rewritten; a README.md that somebody edited keeps its words but for the name, and for
+    what it offers with files that aren't there.
+
+    Args:
+        ours: what `is_ours` said before anything else was changed; asked now when left out.
+
+    Raises:
+        UserError: as `is_ours`.
+    """
+    ours, text, old = is_ours(folder) if ours is None else ours, read_card(folder), read_facts(folder)
+    save_facts(dataclasses.replace(old, name=name), folder)
     if ours:
         write_card(folder)
-    else:
-        results = "\nmodel-index:\n- name: "
-        text = text.replace(_load(old), _load(name))
-        write_text(file, text.replace(f"{results}{old}\n", f"{results}{name}\n", 1))
+        return
+    renamed = _offers(name)
+    for file, offer in _offers(old.name).items():  # what is no code of ours isn't fetched from the Hub, say
+        text = text.replace(offer, renamed[file]) if _has(folder, file) else text.replace(f"\n\n{offer}", "")
+    results = "\nmodel-index:\n- name: "
+    text = text.replace(_load(old.name), _load(name))
+    write_text(folder / CARD_FILE, text.replace(f"{results}{old.name}\n", f"{results}{name}\n", 1))
 
 
 def render(folder: Path, extras: bool = True) -> str:
@@ -183,9 +208,15 @@ def _offers(name: str) -> dict[str, str]:
     }
 
 
+def _has(folder: Path, file: str) -> bool:
+    """Is it here, or on the Hub, where a copy in the cache leads to its code without having it?"""
+    leads = isinstance(read_if_there(folder / INDEX_FILE).get("_class_name"), list)
+    return (folder / file).is_file() or (file == "pipeline.py" and leads)
+
+
 def _extras(folder: Path, name: str) -> list[str]:
     """What else the repository offers, for the files that are there."""
-    found = [text for file, text in _offers(name).items() if (folder / file).is_file()]
+    found = [text for file, text in _offers(name).items() if _has(folder, file)]
     if snapshots := local_snapshots(folder):
         found.append(
             f"`snapshots/` holds the generator at {len(snapshots)} earlier points of its training, loaded with "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ganhub.errors import UserError, first_line
 from ganhub.files import write_text
-from ganhub.layout import DISCRIMINATOR, GENERATOR, INDEX_FILE
+from ganhub.layout import DISCRIMINATOR, GENERATOR, INDEX_FILE, split_names
 from ganhub.standalone.assemble import assemble
 from ganhub.standalone.sources import Part
 
@@ -65,6 +65,24 @@ def write(folder: Path) -> list[Path]:
         index["_ignore_files"] = history  # or diffusers would download them too
     save({**files, folder / INDEX_FILE: json.dumps(index, indent=2, sort_keys=True) + "\n"})
     return list(files)
+
+
+def leads_to_code(folder: Path) -> bool:
+    """model_index.json names `pipeline.py`, wherever that is."""
+    from ganhub.pipeline import read_index
+
+    return isinstance(read_index(folder).get("_class_name"), list)
+
+
+def forget(folder: Path) -> None:
+    """What `write` did to model_index.json undone, for a copy without its code."""
+    from ganhub.pipeline import read_index
+
+    index = read_index(folder)
+    index["_class_name"] = "GANPipeline"
+    index["class_names"] = split_names(index.get("class_names"))
+    index.pop("_ignore_files", None)
+    save({folder / INDEX_FILE: json.dumps(index, indent=2, sort_keys=True) + "\n"})
 
 
 def write_handler(folder: Path) -> list[Path]:

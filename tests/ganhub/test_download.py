@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -119,6 +120,13 @@ def test_a_drop_goes_on_where_it_broke_off(hub, repo, cache):
     hub.fault(WEIGHTS, kind="drop", after=4321)
     GANPipeline.from_pretrained(repo, cache_dir=cache)
     assert [request["range"] for request in hub.log(WEIGHTS)] == [None, "bytes=4321-"]
+
+
+def test_a_file_that_is_whole_is_never_too_late(repo, cache, monkeypatch):
+    """A small one comes in one piece, however long it took to connect."""
+    monkeypatch.setattr(Patience, "arrived", lambda self, size, new: pytest.fail("a whole file was judged"))
+    monkeypatch.setattr("ganhub.layout.Wanted.choose", lambda self, repo, files: ["model_index.json"])
+    assert (resolve(repo, cache_dir=cache) / "model_index.json").is_file()
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -256,6 +264,20 @@ def test_a_late_answer_is_known_the_next_time(hub, repo, pipe, cache, caplog):
     with caplog.at_level(logging.WARNING, "ganhub"):
         assert pixels(repo, cache_dir=cache) != old
     assert f"{repo}: has a newer version, {commit[:7]}; fetching it" in caplog.text
+
+
+def test_a_note_of_a_newer_version_is_void_once_another_was_fetched(hub, repo, pipe, cache, wait_long):
+    pixels(repo, cache_dir=cache)
+    store = Store(repo, cache)
+    older = ask(repo, Source())
+    new_version(repo, pipe, cache.parent)
+    store.note_newer("main", ask(repo, Source()))
+    assert store.newer("main") is not None
+    newest = resolve(repo, cache_dir=cache).name  # the note isn't needed: the Hub answered
+    assert store.find("main") == newest != older.id and store.newer("main") is None
+    store.note_newer("main", older)
+    os.utime(cache / f"models--{repo.replace('/', '--')}" / "ganhub" / "newer" / "main", (1, 1))
+    assert store.newer("main") is None
 
 
 def test_a_hub_that_is_down_is_not_asked_for_the_newer_version_that_it_named(hub, repo, pipe, cache, wait_long):

@@ -239,6 +239,9 @@ def test_nothing_to_push_and_tags_that_cannot_be(folder, tmp_path):
     for options, line in {
         (tmp_path / "empty", None, False): "no files here",
         (folder, "no tag", False): "not a name such as v1.0",
+        (folder, "v1..0", False): "not a name such as v1.0",  # what git refuses
+        (folder, "v1.", False): "not a name such as v1.0",
+        (folder, "v1.lock", False): "not a name such as v1.0",
         (folder, "v1", True): "a pull request can't be tagged",
     }.items():
         with pytest.raises(UserError, match=line):

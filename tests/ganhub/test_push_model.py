@@ -3,14 +3,17 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, snapshot_download
 from safetensors.torch import load_file, save_file
 
-from ganhub import GANPipeline, UserError, cli
-from ganhub.hub import ZOO
+from ganhub import GANPipeline, UserError, cli, standalone
+from ganhub.card import write_card
+from ganhub.hub import ZOO, pull
+from ganhub.layout import Wanted
 from ganhub.publish import publish
 from tests.conftest import tiny_pipeline
 from tests.ganhub.pushing import commits, forget_weights, held, shown
@@ -157,6 +160,36 @@ def test_a_pipeline_pushes_what_it_was_loaded_from(hub, digits, repo):
     first, second = shown(hub, repo), shown(hub, f"{repo}-copy")
     assert {path for path in first if first[path] != second.get(path)} == {"README.md", "card.json"}
     assert pixels(f"{repo}-copy") == pixels(digits)
+
+
+def test_a_pipeline_pushes_only_what_is_of_the_model(hub, digits, repo, tmp_path, monkeypatch):
+    """Other programs fetch all of a repo: training states, notes, pickles."""
+    publish(digits, repo)
+    for name in ("training/checkpoints/000001/state.json", "old.pt", "pipeline.py"):
+        HfApi().upload_file(repo_id=repo, path_in_repo=name, path_or_fileobj=b"x")
+    folder = Path(snapshot_download(repo))
+    assert (folder / "old.pt").exists()
+    GANPipeline.from_pretrained(repo).push_to_hub(f"{repo}-copy")
+    assert shown(hub, f"{repo}-copy").keys() == held(digits).keys()
+
+
+def test_a_copy_without_the_code_does_not_lead_to_it(hub, digits, repo):
+    standalone.write(digits)
+    write_card(digits)
+    publish(digits, repo)
+    GANPipeline.from_pretrained(repo).push_to_hub(repo, tag="v1")  # the code is there, so all stays as it is
+    assert commits(hub, repo) == 2 and "trust_remote_code" in card(hub, repo)
+    GANPipeline.from_pretrained(repo).push_to_hub(f"{repo}-copy")
+    index = json.loads(hub.get_blob(shown(hub, f"{repo}-copy")["model_index.json"]))
+    assert index["_class_name"] == "GANPipeline" and index["class_names"] == [str(i) for i in range(10)]
+    assert "trust_remote_code" not in card(hub, f"{repo}-copy") and pixels(f"{repo}-copy") == pixels(digits)
+
+
+def test_all_of_a_repo_pulled_and_pushed_back_is_no_change(hub, digits, repo, tmp_path):
+    (digits / "generator.onnx").write_bytes(b"a graph")
+    publish(digits, repo)
+    folder, _ = pull(repo, Wanted(everything=True), out=tmp_path / "whole")
+    assert (folder / "generator.onnx").read_bytes() == b"a graph" and not publish(folder, repo).differs
 
 
 def test_a_pipeline_with_other_weights_or_of_no_folder_is_not_pushed(hub, digits):

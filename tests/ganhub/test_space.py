@@ -60,7 +60,7 @@ def test_the_space_draws_what_the_model_draws_and_fetches_no_weights_again(hub, 
     folder = Path(snapshot_download("alice/my-space", repo_type="space", local_dir=tmp_path / "space"))
     facts = front_matter(folder)
     assert (facts["title"], facts["sdk"], facts["app_file"]) == ('Mine: "a" #1', "gradio", "app.py")
-    assert facts["models"] == [model_repo]
+    assert facts["models"] == [model_repo] and facts["license"] == "mit"
     (preload,) = facts["preload_from_hub"]
     repo, files = preload.split(" ")
     for file in files.split(","):
@@ -141,3 +141,11 @@ def test_a_dry_run_shows_the_files_and_creates_nothing(hub, monkeypatch, capsys)
     shown = capsys.readouterr().out
     assert "app.py" in shown and "ganhub/zoo/digits/generator/config.json" in shown
     assert ("space", "alice/never") not in hub.repos
+
+
+def test_a_space_says_the_licences_of_the_weights_in_it():
+    text = space.readme([space.Shown(name, zoo=True) for name in ("digits", "faces")], "mine")
+    assert "\nlicense: other\n" in text
+    assert (
+        "`digits`, from ganhub's zoo (mit)" in text and "`faces`, from ganhub's zoo (non-commercial-research)" in text
+    )

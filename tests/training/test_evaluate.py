@@ -226,7 +226,13 @@ def test_another_reference(folders, tmp_path):
     shutil.copy(folders / "data" / "test.parquet", tmp_path / "kept" / "train.parquet")
     found = evaluate.run(options(folders, reference=str(tmp_path / "kept")))
     never = {"trained_on": False, "share_trained_on": 0.0}
-    assert found["protocol"]["reference"] == {"data": "kept", "split": "train", "count": 150, **never}
+    assert found["protocol"]["reference"] == {
+        "data": "kept",
+        "split": "train",
+        "count": 150,
+        **never,
+        "other_data": True,
+    }
     assert found["memorisation"]["train_count"] == 240
 
 

@@ -82,7 +82,7 @@ def test_the_history_is_the_run_s_own_sheets(finished, tmp_path):
     kept = sorted((out / "snapshots").iterdir())
     assert [file.name for file in kept] == [sheet.name for sheet in sheets] == ["000000020.png", "000000040.png"]
     assert kept[1].read_bytes() == sheets[-1].read_bytes()
-    with pytest.raises(UserError, match="--history must be 0 or more"):
+    with pytest.raises(UserError, match="--history must be 0 to 24"):
         run(Export(finished[0], tmp_path / "none", history=-1))
     assert "`snapshots/` has this sheet" in (out / "README.md").read_text()
     older = run(Export(finished[0], tmp_path / "older", checkpoint=5, history=9))

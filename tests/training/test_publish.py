@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from ganhub import GANPipeline, UserError
-from ganhub.card import read_facts, save_facts
+from ganhub.card import read_facts, save_facts, write_card
 from ganhub.hub import ZOO, snapshots
 from tests.ganhub.pushing import commits, forget_weights, held, shown
 from training import __main__ as command_line
@@ -84,7 +84,7 @@ def test_everything_that_is_missing_is_named(hub, finished):
 def test_a_history_that_cant_be_is_refused_before_anything_goes(hub, finished):
     export.run(export.Export(finished, finished / "model", history=2))
     sheets = sorted((finished / "model" / "snapshots").iterdir())
-    with pytest.raises(UserError, match="--history must be 0 or more, got -1"):
+    with pytest.raises(UserError, match="--history must be 0 to 24, got -1"):
         run(Publish(source=finished, repo="alice/x", history=-1))
     assert sheets and all(sheet.exists() for sheet in sheets) and not hub.requests
 
@@ -100,6 +100,38 @@ def test_what_is_said_later_takes_the_place_of_what_belonged_to_the_old(finished
     new = read_facts(folder)
     assert (new.license, new.license_name, new.license_link, new.show_data) == ("mit", "", "", False)
     assert new.limits == "Few." and not (folder / "memorisation.png").exists()
+
+
+def test_an_edited_card_is_never_lost(hub, finished, caplog):
+    folder = export.run(export.Export(finished, finished / "model", **SAID))
+    measure(folder)
+    write_card(folder)
+    edited = (folder / "README.md").read_text() + "\nMy own words.\n"
+    (folder / "README.md").write_text(edited)
+    run(Publish(source=folder, repo="alice/edited", limits="None that I know."))
+    assert (folder / "README.md").read_text() == edited and "README.md was edited" in caplog.text
+    run(Publish(source=finished, repo="alice/edited", limits="None that I know."))
+    assert (folder / ".README.md.old").read_text() == edited
+    assert "None that I know." in (folder / "README.md").read_text()
+    assert ".README.md.old" not in shown(hub, "alice/edited")
+
+
+def test_extras_are_told_of_and_their_code_keeps_working(hub, finished):
+    folder = export.run(export.Export(finished, finished / "model", standalone=True, **SAID))
+    measure(folder)
+    write_card(folder)
+    run(Publish(source=folder, repo="alice/extras", handler=True))
+    text = hub.get_blob(shown(hub, "alice/extras")["README.md"]).decode()
+    assert (
+        "# extras\n" in text and 'DiffusionPipeline.from_pretrained("alice/extras"' in text and "`handler.py`" in text
+    )
+    export.run(export.Export(finished, finished / "plain", **SAID))
+    measure(finished / "plain")
+    before = shown(hub, "alice/extras")
+    with pytest.raises(UserError, match="has a pipeline.py, .* repeat --standalone or --handler"):
+        run(Publish(source=finished / "plain", repo="alice/extras"))
+    assert shown(hub, "alice/extras") == before
+    assert run(Publish(source=finished / "plain", repo="alice/extras", handler=True)).commit
 
 
 def test_a_model_of_points_has_a_card_whose_code_runs_and_can_be_published(hub, tmp_path):
