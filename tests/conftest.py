@@ -5,6 +5,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+LEAKS = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_DATASETS_CACHE", "HF_TOKEN_PATH", "HF_ASSETS_CACHE")
+LEAKS += ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "GANHUB_PATIENCE")
+for name in LEAKS:  # they would outrank what is set below
+    os.environ.pop(name, None)
 HOME = tempfile.mkdtemp(prefix="ganhub-tests-")
 os.environ.update(  # before huggingface_hub and datasets are imported: they read it then
     HF_HOME=HOME,
@@ -14,13 +18,14 @@ os.environ.update(  # before huggingface_hub and datasets are imported: they rea
     HF_HUB_DISABLE_UPDATE_CHECK="1",
     GANHUB_CACHE=str(Path(HOME, "ganhub")),
     GRADIO_ANALYTICS_ENABLED="False",
+    NO_PROXY="127.0.0.1,localhost",
+    no_proxy="127.0.0.1,localhost",
     OMP_NUM_THREADS="1",  # tiny networks: a second thread only waits for the first
 )
 from tests.hub_server import HubServer  # noqa: E402
 
 HUB = HubServer()
 os.environ.update(HF_ENDPOINT=HUB.endpoint, HF_TOKEN="hf_alice_write")
-os.environ.pop("HF_HUB_OFFLINE", None)
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

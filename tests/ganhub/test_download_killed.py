@@ -33,14 +33,15 @@ def in_child(work):
 
 
 def wait_for(pid):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.002)
     os.kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.waitpid(pid, 0)
+    pytest.fail("the download hangs")
 
 
 def test_killed_at_30_random_moments_the_next_call_succeeds(hub, repo, model, tmp_path):

@@ -29,7 +29,7 @@ def test_a_seed_is_a_picture_in_any_company(pictures, batch_size, truncation):
     together = PIPE(labels=labels, seed=seeds, truncation=truncation, batch_size=batch_size).images
     for picture, seed, label in zip(together, seeds, labels, strict=True):
         difference = np.abs(np.asarray(picture, dtype=int) - alone(seed, label, truncation))
-        assert difference.max() <= 1 and (difference > 0).mean() <= 0.001
+        assert difference.max() <= 1 and (difference > 0).sum() <= 2  # levels of 255, of 256 pixels
 
 
 def test_seeds_and_labels_make_different_pictures():

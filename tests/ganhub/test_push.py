@@ -21,7 +21,6 @@ def folder(tmp_path):
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 0.3)
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
 
 
@@ -176,9 +175,10 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("status", "said"), ANSWERS)
-def test_what_the_hub_says_is_one_line(hub, folder, repo, status, said):
+def test_what_the_hub_says_is_one_line(hub, folder, repo, status, said, monkeypatch):
     push(folder, repo)
     before = shown(hub, repo)
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
     hub.fault("POST .*/commit/", status=status, body=said, times=99)
     with pytest.raises(UserError, match=f"{repo}: .*{ANSWERS[status, said]}") as error:
         push(write_folder(folder, 2), repo)
@@ -226,6 +226,7 @@ def test_a_gated_repo_says_where_to_ask(hub, folder, repo):
 
 
 def test_no_network_and_somebody_elses_page_are_one_line(hub, folder, repo, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
     hub.fault("GET /api/models", kind="html", times=99)
     with pytest.raises(UserError, match="what answered isn't the Hub"):
         push(folder, repo)

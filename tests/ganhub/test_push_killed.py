@@ -4,9 +4,7 @@ The upload runs in a fork of this process, where everything is imported; the Hub
 """
 
 import os
-import random
 import signal
-import time
 
 import pytest
 
@@ -15,8 +13,6 @@ from ganhub.push import push
 from tests.ganhub.pushing import commits, held, shown, write_folder
 
 REQUESTS = 13  # one more than a push makes: there the fork comes to its end
-RANDOM = random.Random(0)
-DELAYS = [RANDOM.uniform(0, 0.06) for _ in range(30)]  # seconds; a push takes 0.05
 
 
 def upload_in_a_fork(folder, repo: str) -> int:
@@ -61,16 +57,6 @@ def test_killed_before_and_after_each_request_took_effect(hub, case, kind, reque
         children.append(upload_in_a_fork(folder, repo))
     assert died(children[0]) == (request_number < REQUESTS - 1)
     hub.faults.clear()
-    check()
-
-
-@pytest.mark.parametrize("delay", DELAYS)
-def test_killed_at_a_random_moment(hub, case, delay):
-    repo, folder, check = case
-    child = upload_in_a_fork(folder, repo)
-    time.sleep(delay)
-    os.kill(child, signal.SIGKILL)
-    died(child)
     check()
 
 

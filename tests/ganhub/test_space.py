@@ -149,3 +149,9 @@ def test_a_space_says_the_licences_of_the_weights_in_it():
     assert (
         "`digits`, from ganhub's zoo (mit)" in text and "`faces`, from ganhub's zoo (non-commercial-research)" in text
     )
+
+
+def test_this_repository_s_own_space_runs_on_what_is_pinned():
+    root = Path(__file__).parents[2]
+    facts = front_matter(root)
+    assert f"gradio=={facts['sdk_version']}" in (root / "requirements.txt").read_text().split()

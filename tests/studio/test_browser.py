@@ -172,11 +172,15 @@ def test_what_was_asked_for_last_is_shown_last(visit: Callable[..., Page]) -> No
     page.get_by_role("spinbutton", name="Pictures").fill("64")  # takes its time
     pick(page, "frogs")
     page.locator("#dice").click()
+    expect(seed_field(page)).not_to_have_value("0")
+    seed = seed_field(page).input_value()
     page.get_by_role("button", name="Generate").click()
-    expect_address(page, f"?model=frogs&seed={seed_field(page).input_value()}&n=64")
-    page.wait_for_timeout(1000)
-    expect_address(page, f"?model=frogs&seed={seed_field(page).input_value()}&n=64")
-    expect(pictures(page).first).to_have_attribute("alt", f"seed {seed_field(page).input_value()}")
+    expect_address(page, f"?model=frogs&seed={seed}&n=64")
+    page.get_by_role("spinbutton", name="Pictures").fill("9")  # comes after all that is still under way
+    expect_address(page, f"?model=frogs&seed={seed}&n=9")
+    expect(pictures(page)).to_have_count(9)
+    expect(pictures(page).first).to_have_attribute("alt", f"seed {seed}")
+    expect(seed_field(page)).to_have_value(seed)
 
 
 def test_the_slider_goes_through_the_training(visit: Callable[..., Page]) -> None:
@@ -337,6 +341,7 @@ def test_a_phone_shows_pictures_and_the_button_first(visit: Callable[..., Page])
     page = visit("", "phone")
     expect(pictures(page).last).to_be_in_viewport(ratio=1)
     expect(page.get_by_role("button", name="Generate")).to_be_in_viewport(ratio=1)
+    expect_address(page, "?model=digits&seed=0")
     page.get_by_role("button", name="New seed").tap()
     expect(page).not_to_have_url(re.compile("seed=0$"))
     page.screenshot(path=ARTIFACTS / "studio-phone.png", full_page=True)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 import torch
@@ -112,8 +111,15 @@ def test_standalone_files_are_those_of_the_new_config(folder):
 
 def test_a_failure_leaves_the_model_as_it_was(folder, monkeypatch):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    full = OSError(28, "No space left on device")
-    monkeypatch.setattr("safetensors.torch.save_file", Mock(side_effect=[None, full]))
+    saved = []
+
+    def fill(*given, **options):
+        if saved:
+            raise OSError(28, "No space left on device")
+        save_file(*given, **options)
+        saved.append(given)
+
+    monkeypatch.setattr("safetensors.torch.save_file", fill)
     shutil.copy(
         folder / "generator" / "diffusion_pytorch_model.safetensors",
         folder / "generator" / "diffusion_pytorch_model.fp16.safetensors",
