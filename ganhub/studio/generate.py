@@ -51,6 +51,7 @@ SET_ADDRESS = """(link) => {
 # can't be copied.
 COPY_LINK = """async (address) => {
     const field = (more) => ({__type__: "update", visible: false, ...more});
+    document.getElementById("copy").setAttribute("aria-live", "polite");  // what it says then is read aloud
     if (!address) return ["Nothing drawn yet", field()];
     const link = new URL(address, window.location.origin + window.location.pathname).href;
     try { await navigator.clipboard.writeText(link); return ["Link copied", field()]; }

@@ -248,6 +248,7 @@ def test_the_link_is_copied(visit: Callable[..., Page]) -> None:
     page = visit("?model=frogs&seed=9")
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("button", name="Link copied")).to_be_visible()
+    expect(page.locator("#copy")).to_have_attribute("aria-live", "polite")
     assert page.evaluate("navigator.clipboard.readText()") == page.url
     seed_field(page).fill("8")
     seed_field(page).press("Enter")

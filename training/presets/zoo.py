@@ -44,6 +44,7 @@ simpsons = replace(
     source=f"{SOURCE}; projection (arXiv:1802.05637), DiffAugment (arXiv:2006.10738)",
     classes=("bart", "homer", "lisa", "marge"),
     conditional=True,
+    generator={**base.generator, "upsampling": "bilinear"},
     augment=("color", "translation", "cutout"),
     later_kimg=320.0,
     later={
@@ -59,10 +60,15 @@ simpsons = replace(
             "d_lr": 2e-4,
             "lr_kimg": 230.0,
             "later_kimg": 870.0,
-            "later": {"sharpest": 0.8, "lr_kimg": 225.0},
+            "later": {
+                "sharpest": 0.8,
+                "lr_kimg": 225.0,
+                "later_kimg": 1095.0,
+                "later": {"lr_kimg": 170.0},
+            },
         },
     },
-    kimg=1095.0,
+    kimg=1265.0,
 )
 
 frogs = replace(
