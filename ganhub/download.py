@@ -108,6 +108,8 @@ def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Co
     def late(commit: Commit) -> None:
         if commit.id != copy.id == store.find(revision):
             store.note_newer(revision, commit)
+        elif commit.id == copy.id:  # the next load knows what another program left out
+            store.remember(commit)
 
     seconds = brief() if whole else PATIENCE_WITH_COPY
     answer = ask_briefly(lambda: ask(store.repo, source), seconds, late)

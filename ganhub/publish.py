@@ -78,7 +78,7 @@ def publish(
                 raise UserError(f"the card isn't filled, so nothing was published; missing: {'; '.join(missing)}")
             if variant:
                 add_variant(copy, variant)
-            rename(copy, repo, ours)  # after all that the card mentions is there
+            rename(copy, repo, ours or is_ours(copy))  # after all that the card mentions is there
             check(copy)
         except UserError as error:  # the copy means nothing to whoever reads this
             raise UserError(str(error).replace(str(copy), str(folder))) from error
@@ -88,15 +88,20 @@ def publish(
 
 
 def allow_code(repo: str, folder: Path, there: Collection[str]) -> None:
-    """Refuse to leave code in the repo that the new model_index.json doesn't lead to any more.
+    """Refuse to leave code in the repo without a model_index.json that leads to it, and to lead to code that is gone.
 
     Raises:
         UserError: so.
     """
-    if PIPELINE_FILE in there and not leads_to_code(folder):
+    stays, leads = PIPELINE_FILE in there, leads_to_code(folder)
+    if stays and not leads:
         raise UserError(
             f"{repo}: has a {PIPELINE_FILE}, by which plain diffusers and endpoints load it and no longer could; "
             f"repeat --standalone or --handler, or delete {PIPELINE_FILE} there"
+        )
+    if leads and not stays and not (folder / PIPELINE_FILE).is_file():
+        raise UserError(
+            f"{folder / INDEX_FILE}: leads to a {PIPELINE_FILE} that is neither here nor in {repo}; repeat --standalone"
         )
 
 

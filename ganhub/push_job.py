@@ -172,8 +172,8 @@ class Job:
             raise UserError(
                 f"{self.repo}: tag {self.tag} is on another commit ({tags[self.tag][:7]}); choose another tag"
             )
-        if head and self.allow:
-            self.allow(head.files)
+        if self.allow:
+            self.allow(head.files if head else ())
 
     def create(self) -> Head:
         sdk = self.space_sdk

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK = 64  # encoded pictures in memory at a time
-PREPARATION = "1"  # part of every cache key: raise it when `prepare` gives other pixels
+PREPARATION = "1"  # part of every digest: raise it when `prepare` gives other pixels, and no run can go on any more
+CACHED = ".2.safetensors"  # how a cached set's name ends: raise its number when other pictures can be read
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ def cache_folder() -> Path:
 
 
 def cached(digest: str, names: tuple[str, ...]) -> ImageData | None:
-    file = cache_folder() / f"{digest}.safetensors"
+    file = cache_folder() / f"{digest}{CACHED}"
     try:
         with safe_open(file, framework="pt") as tensors:
             labels = tensors.get_tensor("labels") if "labels" in tensors.keys() else None  # noqa: SIM118
@@ -243,6 +244,6 @@ def store(data: ImageData) -> None:
         cache_folder().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache_folder()) as aside:
             save_file(tensors, Path(aside, "data"), metadata={"skipped": json.dumps(data.skipped)})
-            os.replace(Path(aside, "data"), cache_folder() / f"{data.digest}.safetensors")
+            os.replace(Path(aside, "data"), cache_folder() / f"{data.digest}{CACHED}")
     except (OSError, SafetensorError) as error:
         log.warning("decoded pictures are not cached (%s)", error)

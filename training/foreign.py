@@ -62,7 +62,7 @@ def _safetensors(file: Path) -> Weights:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file}: damaged safetensors ({first_line(error)})") from error
-    return _in_order(weights)
+    return _in_order({PARALLEL.sub("", name, count=1): value for name, value in weights.items()})
 
 
 def _in_order(weights: Weights) -> Weights:

@@ -172,7 +172,7 @@ def state_facts(options: Said, folder: Path, source: Path | None = None) -> None
     if not is_ours(folder):
         shutil.copyfile(folder / CARD_FILE, folder / OLD_CARD)
         kept = f"in {folder / OLD_CARD}" if source is None else f"in {source} as it was"
-        log.warning("%s was edited, and is written anew with what was said; yours is %s", CARD_FILE, kept)
+        log.warning("%s isn't as ganhub writes it; it is written anew with what was said, yours is %s", CARD_FILE, kept)
     if known.show_data and not facts.show_data:
         (folder / STRIP_FILE).unlink(missing_ok=True)
     save_facts(facts, folder)

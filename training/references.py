@@ -1,6 +1,7 @@
 """What generated pictures are compared with: which splits there are, what is held back, and how a report names it."""
 
 import dataclasses
+import logging
 import platform
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from ganhub.errors import UserError
 from training.data import ImageData
 from training.recipe import Recipe
 from training.sources import load_arguments, open_dataset, read_labels
+
+log = logging.getLogger(__name__)
 
 SHARE = 0.1
 HELD_BACK = "a seeded tenth of {}, held back"  # what a report calls them, of a split
@@ -76,6 +79,8 @@ def reading(recipe: Recipe, source: str, split: str) -> Recipe:
     found = dataclasses.replace(found, image_column=image, label_column=label)
     labels, names = read_labels(rows, found)
     lacking = [name for name in found.classes if name not in names]
+    if labels is not None and lacking and len(lacking) == len(found.classes):
+        log.warning("%s has no class %s; all of its pictures are taken", source, " or ".join(lacking))
     if labels is None or (lacking and len(lacking) == len(found.classes)):
         return dataclasses.replace(found, classes=(), conditional=False)
     if lacking:

@@ -24,7 +24,6 @@ INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32
 LABEL_TYPES = ("string", "large_string", "bool", *INTEGERS)
 LABEL_COLUMNS = ("label", "labels", "class", "fine_label", "character")
 BATCH = 64  # rows in memory at a time
-SPLITS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
 TABLES = {".parquet", ".arrow", ".zip", ".tar", ".gz"}
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
@@ -89,13 +88,17 @@ def load_arguments(data: str) -> dict[str, Any]:
 
 def holds_pictures(folder: Path) -> bool:
     """A folder of pictures, or of one for each class; not of one for each split, and without other data files."""
+    from datasets.data_files import SPLIT_KEYWORDS
+
     if not folder.is_dir() or names_splits(folder / "README.md"):
         return False
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    inner = [entry for entry in entries if entry.is_dir()]
-    if inner and all(entry.name.lower() in SPLITS for entry in inner):
-        return False
-    kinds = {file.suffix.lower() for file in folder.rglob("*")}
+    kinds, words = set(), set()
+    for path in folder.rglob("*"):
+        kinds.add(path.suffix.lower())
+        if path.is_dir():
+            words |= set(re.split(r"[-._ 0-9]+", path.name.lower()))
+    if sum(bool(words.intersection(keywords)) for keywords in SPLIT_KEYWORDS.values()) > 1:
+        return False  # train and test, say, as datasets knows them by these words
     readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     return not kinds & TABLES and bool(kinds & readable)
 

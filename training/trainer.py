@@ -73,7 +73,8 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False, backup: Bac
         ask_every = ASK_EVERY if accelerator.num_processes > 1 and accelerator.device.type != "cpu" else 1
         while clock.kimg < recipe.kimg:
             run_log.averages.add(step())
-            if clock.every("log", recipe.log_kimg):
+            logs = clock.every("log", recipe.log_kimg)
+            if logs:
                 run_log.scalars(clock)
                 run_log.histograms(game.histograms(), clock)
             if clock.every("sample", recipe.sample_kimg):
@@ -82,7 +83,7 @@ def train(recipe: Recipe, run_dir: str | Path, resume: bool = False, backup: Bac
                 save_snapshot(recipe, run_dir, state, accelerator)
             if clock.every("save", recipe.save_kimg):
                 save()
-            if clock.steps % ask_every == 0 and (signum := stop.agreed(accelerator)):
+            if (logs or clock.steps % ask_every == 0) and (signum := stop.agreed(accelerator)):
                 save()
                 raise Interrupted(signum, clock.kimg)
         save()

@@ -25,13 +25,14 @@ def section(facts: Facts, recipe: dict[str, Any]) -> str:
         f"`--data` is the data set named below, as a folder{hub}. {_kimg(facts.kimg)} thousand images "
         f"shown to the discriminator in {_duration(facts.minutes)} on {facts.hardware}{_used(facts)}; "
         f"{facts.versions}; seed {recipe['seed']}. Every setting is in `recipe.json`, the losses over time are in "
-        f"`training_log.jsonl`. The published weights are the generator's {_averaged(recipe)}.{_chosen(facts, recipe)}"
+        f"`training_log.jsonl`. The published weights are {_averaged(recipe)}.{_chosen(facts, recipe)}"
         f"{_later(facts, recipe)}{_begun(recipe)}{_energy(facts)}"
     )
 
 
 def _averaged(recipe: dict[str, Any]) -> str:
-    return "moving average" if recipe.get("ema_kimg", 1.0) else "own, without an average"
+    averaged = recipe.get("ema_kimg", 1.0)
+    return "the moving average of the generator" if averaged else "the generator's own, without an average"
 
 
 def _chosen(facts: Facts, recipe: dict[str, Any]) -> str:

@@ -86,8 +86,8 @@ class Generator(Residual, base.Generator):
             weights that other pixels move.
         mapping: layers of the mapping network, which makes a style of z; the style enters below and scales and shifts
             every block's norms, in place of the class. 0 for none.
-        upsampling: a name in UPSAMPLINGS: "nearest", or "bilinear", which leaves no grid on even areas (StyleGAN,
-            https://arxiv.org/abs/1812.04948, appendix C).
+        upsampling: a name in UPSAMPLINGS: "nearest", or "bilinear", which leaves less of a grid on even areas
+            (StyleGAN, https://arxiv.org/abs/1812.04948, appendix C).
         screen: the block after which a screen looks (ganhub.models.screen), counted from 1; 0 for none.
         latent, latent_scale: the noise, "normal" or "uniform", and what it is multiplied by; see base.Generator.noise.
     """

@@ -131,12 +131,14 @@ def test_a_missing_or_empty_file_is_unfilled(folder, name):
         assert unfilled(folder) == [missing]
 
 
-@pytest.mark.parametrize(("kimg", "said"), [(5.0, "moving average."), (0.0, "own, without an average.")])
+@pytest.mark.parametrize(
+    ("kimg", "said"), [(5.0, "the moving average of the generator."), (0.0, "the generator's own, without an average.")]
+)
 def test_a_card_says_which_weights_it_has(kimg, said, folder):
     Recipe(name="tiny", source="nobody", ema_kimg=kimg).save(folder / "recipe.json")
     write_card(folder)
     text = " ".join((folder / "README.md").read_text().split())
-    assert f"The published weights are the generator's {said}" in text
+    assert f"The published weights are {said}" in text
 
 
 def test_a_card_says_what_training_began_from(folder):

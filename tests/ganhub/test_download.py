@@ -361,7 +361,7 @@ def test_what_hf_fetched_loads_without_asking_and_hf_finds_what_we_fetched(hub, 
     assert asked(hub, repo) == [] and not scan_cache_dir(cache / "ours").warnings
 
 
-def test_what_another_program_left_out_is_fetched(repo, cache):
+def test_what_another_program_left_out_is_fetched(repo, cache, wait_long):
     """Plain diffusers takes the networks alone, and of its copy the cache knows only these."""
     theirs = snapshot_download(repo, cache_dir=cache, allow_patterns=["model_index.json", "generator/*"])
     assert not (Path(theirs) / "README.md").exists()

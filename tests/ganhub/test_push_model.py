@@ -179,6 +179,9 @@ def test_a_copy_without_the_code_does_not_lead_to_it(hub, digits, repo):
     publish(digits, repo)
     GANPipeline.from_pretrained(repo).push_to_hub(repo, tag="v1")  # the code is there, so all stays as it is
     assert commits(hub, repo) == 2 and "trust_remote_code" in card(hub, repo)
+    HfApi().delete_file("pipeline.py", repo)
+    with pytest.raises(UserError, match="leads to a pipeline.py that is neither here nor in"):
+        GANPipeline.from_pretrained(repo).push_to_hub(repo)
     GANPipeline.from_pretrained(repo).push_to_hub(f"{repo}-copy")
     index = json.loads(hub.get_blob(shown(hub, f"{repo}-copy")["model_index.json"]))
     assert index["_class_name"] == "GANPipeline" and index["class_names"] == [str(i) for i in range(10)]

@@ -114,7 +114,8 @@ def wrap(kind, weights, tmp_path):
         found, number = {}, 0
         for key, value in weights.items():
             number += key in convolutions
-            found[f"{'conv' if key in convolutions else 'bn'}{number}.{key.rpartition('.')[2]}"] = value.contiguous()
+            layer = f"{'conv' if key in convolutions else 'bn'}{number}"
+            found[f"module.{layer}.{key.rpartition('.')[2]}"] = value.contiguous()
         save_file(found, tmp_path / "netG.safetensors")
         return tmp_path / "netG.safetensors"
     if kind == "safetensors":

@@ -56,9 +56,11 @@ def test_no_name_of_a_class_or_a_picture_is_taken_for_a_split(where, tmp_path):
         load_images(recipe_for(folder / "car"), split="test")
 
 
-def test_folders_of_splits_are_splits(tmp_path):
-    for split, count in (("train", 3), ("test", 2)):
-        write_pictures(tmp_path / split, count=count)
+@pytest.mark.parametrize("names", [("train", "test"), ("training_set", "test_set"), ("in/seg_train", "in/seg_test")])
+def test_folders_of_splits_are_splits(names, tmp_path):
+    (tmp_path / "__MACOSX").mkdir()
+    for name, count in zip(names, (3, 2)):
+        write_pictures(tmp_path / name, count=count)
     sizes = [len(load_images(recipe_for(tmp_path), split)) for split in ("train", "test")]
     assert sizes == [6, 4] and sorted(references.split_names(str(tmp_path))) == ["test", "train"]
 
@@ -160,7 +162,7 @@ def test_missing_data_is_one_line(tmp_path, picture_folder):
 def test_the_cache_follows_content_and_preparation(tmp_path, monkeypatch, caplog):
     folder = write_pictures(tmp_path / "some")
     first = load_images(recipe_for(folder))
-    file = Path(os.environ["GANHUB_CACHE"], f"{first.digest}.safetensors")
+    file = Path(os.environ["GANHUB_CACHE"], f"{first.digest}{module.CACHED}")
     with monkeypatch.context() as patch:
         patch.setattr(module, "decode", lambda *_: pytest.fail("decoded again"))
         assert torch.equal(load_images(recipe_for(folder)).images, first.images) and file.is_file()

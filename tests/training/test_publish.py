@@ -108,9 +108,10 @@ def test_an_edited_card_is_never_lost(hub, finished, caplog):
     write_card(folder)
     edited = (folder / "README.md").read_text() + "\nMy own words.\n"
     (folder / "README.md").write_text(edited)
-    run(Publish(source=folder, repo="alice/edited", limits="None that I know."))
-    assert (folder / "README.md").read_text() == edited and "README.md was edited" in caplog.text
-    run(Publish(source=finished, repo="alice/edited", limits="None that I know."))
+    run(Publish(source=folder, repo="alice/edited", limits="None that I know.", standalone=True))
+    assert b'DiffusionPipeline.from_pretrained("alice/edited"' in hub.get_blob(shown(hub, "alice/edited")["README.md"])
+    assert (folder / "README.md").read_text() == edited and "README.md isn't as ganhub writes it" in caplog.text
+    run(Publish(source=finished, repo="alice/edited", limits="None that I know.", standalone=True))
     assert (folder / ".README.md.old").read_text() == edited
     assert "None that I know." in (folder / "README.md").read_text()
     assert ".README.md.old" not in shown(hub, "alice/edited")
