@@ -77,7 +77,8 @@ SIMPSONS: dict[str, Any] = {
     "license": "other",
     "license_name": "research-only",
     "limits": "The style of one series, and few characters of it. Not for anything but play and study.",
-    "bias": "The main characters come far more often than all others, and the series has stereotypes of its own.",
+    "bias": "Characters come as often as in the series, the main ones far more often than all others, and the series "
+    "has stereotypes of its own.",
 }
 
 BASELINE = "A baseline to study and compare with: expect malformed samples, and less variety than the data has."

@@ -65,21 +65,24 @@ SAVE_FILE = """(file) => {
 }"""
 
 
-def update(models: dict[str, Model], name: Any, label: Any, seed: Any, count: Any, truncation: Any) -> Any:
-    """The controls, as they are at any moment -> what `show` gives.
+def update(
+    models: dict[str, Model], name: Any, label: Any, seed: Any, count: Any, truncation: Any, address: Any
+) -> Any:
+    """The controls, as they are at any moment, and the address of what is shown -> what `show` gives.
 
     While a number is typed beside a slider it may be missing, which waits, or beyond the slider's end, which is taken.
-    A class of the model before may still be chosen while another is shown.
+    A class of the model before, or its truncation, may still be chosen while another is picked.
     """
     if count is None or truncation is None:
         return gr.skip()
-    label = kept(check_model(models, name), label)
-    return show(models, name, label, seed, clamp(count, 1, MAX_IMAGES), clamp(truncation, 0.0, MAX_TRUNCATION))
+    model = check_model(models, name)
+    truncation = clamp(own(models, model, truncation, address), 0.0, MAX_TRUNCATION)
+    return show(models, name, kept(model, label), seed, clamp(count, 1, MAX_IMAGES), truncation)
 
 
 def press(models: dict[str, Model], *values: Any) -> Any:
     """The same for a button, which doesn't wait: it says what is missing."""
-    *_, count, truncation = values
+    *_, count, truncation, _ = values
     if count is None:
         check_count(count)
     if truncation is None:
@@ -113,15 +116,19 @@ def switch(models: dict[str, Model], name: Any, *values: Any) -> tuple:
     """
     label, *numbers, address = values
     seed, count, truncation = numbers
-    model, before = check_model(models, name), from_address(models, read_query(address))[0].model
+    model = check_model(models, name)
     count = accept(check_count, count, Settings.num_images)
     seed = accept(partial(check_seed, num_images=count), seed, Settings.seed)
-    truncation = accept(check_truncation, truncation, model.truncation)
-    if truncation == models[before].truncation:  # what that model begins with, so no visitor's choice
-        truncation = model.truncation
+    truncation = own(models, model, accept(check_truncation, truncation, model.truncation), address)
     value, rest = kept(model, label), (seed, count, truncation)
     mended = [gr.skip() if new == old else new for new, old in zip(rest, numbers)]
     return gr.update(**selector(model, value)), *mended, *show(models, name, value, *rest)
+
+
+def own(models: dict[str, Model], model: Model, truncation: Any, address: Any) -> Any:
+    """The truncation; what the model shown before begins with, so no visitor's choice, becomes what this one does."""
+    before = models[from_address(models, read_query(address))[0].model]
+    return model.truncation if truncation == before.truncation else truncation
 
 
 def kept(model: Model, label: Any) -> str:
@@ -241,10 +248,11 @@ def build(page: Page) -> None:
         "api_visibility": "private", **DRAWS,
     }  # fmt: skip
     rolled = dice.click(None, None, seed, js=ROLL, api_visibility="private")
-    rolled.then(page.handler(press), controls, shown, **options)
-    gr.on([generate.click, seed.submit], page.handler(press), controls, shown, **options)
-    gr.on([label.input, count.input, truncation.input], page.handler(update), controls, shown, **options)
-    page.picker.input(page.handler(switch), [*controls, address], [*controls[1:], *shown], **options)
+    asked = [*controls, address]
+    rolled.then(page.handler(press), asked, shown, **options)
+    gr.on([generate.click, seed.submit], page.handler(press), asked, shown, **options)
+    gr.on([label.input, count.input, truncation.input], page.handler(update), asked, shown, **options)
+    page.picker.input(page.handler(switch), asked, [*controls[1:], *shown], **options)
     page.on_load(restore, [*controls, *shown], progress=status)
     address.change(None, address, [copy, by_hand], js=SET_ADDRESS)
     copy.click(None, address, [copy, by_hand], js=COPY_LINK)

@@ -329,6 +329,12 @@ def test_another_model_begins_with_its_own_truncation_unless_somebody_moved_it(
         _, seed, count, truncation, *_, address = switch(models, name, "", 5, 1, value, f"?model={before}&seed=1")
         assert (seed, count, truncation) == (gr.skip(), gr.skip(), gr.skip() if value == shown else shown)
         assert from_address(models, dict(parse_qsl(address.lstrip("?"))))[0].truncation == shown
+        if value in (0.5, 0.65, 0.7, 1.0):  # pressed before the controls show the change
+            *_, pressed = press(models, name, "", 5, 1, value, f"?model={before}&seed=1")
+            assert pressed == address
+
+
+FROGS = "?model=frogs&seed=1"
 
 
 def test_half_typed_numbers_wait_or_stop_at_the_end(loaded: dict[str, Model]) -> None:
@@ -338,20 +344,20 @@ def test_half_typed_numbers_wait_or_stop_at_the_end(loaded: dict[str, Model]) ->
         (4.9, 1.0, "&n=5"),
         (16, 9, "&truncation=2"),
     ):
-        *_, address = update(loaded, "frogs", "", 5, count, truncation)
+        *_, address = update(loaded, "frogs", "", 5, count, truncation, FROGS)
         assert address == f"?model=frogs&seed=5{shown}"
     for count, truncation in ((None, 1.0), (16, None)):
-        assert update(loaded, "frogs", "", 5, count, truncation) == gr.skip()
+        assert update(loaded, "frogs", "", 5, count, truncation, FROGS) == gr.skip()
         with pytest.raises(UserError, match="got nothing"):
-            press(loaded, "frogs", "", 5, count, truncation)
-    assert press(loaded, "frogs", "", 5, 10**400, 1.0)[-1] == "?model=frogs&seed=5&n=64"
+            press(loaded, "frogs", "", 5, count, truncation, FROGS)
+    assert press(loaded, "frogs", "", 5, 10**400, 1.0, FROGS)[-1] == "?model=frogs&seed=5&n=64"
     for nonsense in ("x", float("nan"), [1]):
         with pytest.raises(UserError, match="pictures .* must be a whole number from 1 to 64, got "):
-            update(loaded, "frogs", "", 5, nonsense, 1.0)
+            update(loaded, "frogs", "", 5, nonsense, 1.0, FROGS)
 
 
 def test_a_class_of_the_model_before_is_no_error_while_another_comes(loaded: dict[str, Model]) -> None:
-    *_, address = update(loaded, "frogs", "seven", 5, 1, 1.0)
+    *_, address = update(loaded, "frogs", "seven", 5, 1, 1.0, "?model=digits&label=seven&seed=1")
     assert address == "?model=frogs&seed=5&n=1"
 
 
