@@ -41,7 +41,7 @@ CSS = """
 #masthead .md { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 16px; }
 #masthead h1 { font-size: 1.9rem; font-weight: 750; letter-spacing: -0.02em; margin: 0 0 2px; }
 #masthead p, #status p { color: var(--body-text-color-subdued); margin: 0; }
-#status p { font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+#status p { font-size: 0.85rem; font-variant-numeric: tabular-nums; }
 
 /* the picker: one card a model, its name on the first line and a sentence below */
 .form:has(> #picker) { background: none; border: none; box-shadow: none; overflow: visible; }
