@@ -142,12 +142,17 @@ def pull(
     folder = download(repo, wanted, Source(revision, token), fresh=True)
     if out is None:
         return folder, folder.name
-    commit = Store(repo).recall(folder.name)
     try:
-        copy_out(folder, wanted.choose(repo, commit.files if commit else ()), out)
+        copy_out(folder, fetched(repo, folder, wanted), out)
     except OSError as error:
         raise UserError(f"{out}: can't be written ({error.strerror or error})") from error
     return out, folder.name
+
+
+def fetched(repo: str, folder: Path, wanted: Wanted, cache_dir: str | Path | None = None) -> list[str]:
+    """The wanted files of a Hub repo's folder in the cache, and not what else other programs put there."""
+    commit = Store(repo, cache_dir).recall(folder.name)
+    return wanted.choose(repo, commit.files if commit else ())
 
 
 def copy_out(folder: Path, names: list[str], out: Path) -> None:

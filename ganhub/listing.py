@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 TAG = "ganhub"  # the Hub's library tag, from the cards' `library_name`
 MAX_LIMIT = 1000
-EXPAND = [
-    "tags",
-    "downloads",
-    "likes",
-    "lastModified",
-]  # unasked the Hub tells no dates
+EXPAND = ["tags", "downloads", "likes", "lastModified"]  # unasked the Hub tells no dates
 PATIENCE = 4.0  # seconds of failures; a list isn't worth more
 
 

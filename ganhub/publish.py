@@ -17,13 +17,12 @@ from safetensors.torch import load_file, save_file
 from ganhub.card import is_ours, read_facts, rename, unfilled
 from ganhub.differences import Pushed, local_files
 from ganhub.errors import UserError, first_line
-from ganhub.hub import find_here, locate
+from ganhub.hub import fetched, find_here, locate
 from ganhub.layout import INDEX_FILE, Wanted, limit, weights_file
 from ganhub.models.base import WEIGHTS_FILE, Generator
 from ganhub.pipeline import GANPipeline
 from ganhub.push import push
 from ganhub.standalone import PIPELINE_FILE, forget, leads_to_code
-from ganhub.store import Store
 
 VARIANTS = {"fp16": torch.float16}
 EXACT = "screening."  # weights that are kept as they are: a screen decides by a limit (ganhub.models.screen)
@@ -208,8 +207,7 @@ def source_of(pipe: GANPipeline) -> tuple[Path, Collection[str] | None]:
         )
     if find_here(name) is not None:
         return folder, None
-    commit = Store(str(name), source.cache_dir).recall(folder.name)
-    return folder, wanted.choose(str(name), commit.files) if commit else None
+    return folder, fetched(str(name), folder, wanted, source.cache_dir)
 
 
 def same_weights(generator: Generator, folder: Path) -> bool:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganhub import __version__
-from ganhub.card import read_facts
 from ganhub.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -130,10 +129,9 @@ def check(name: str, token: str | None) -> Shown:
     Raises:
         UserError: it is no model of the zoo or the Hub, or can't be loaded.
     """
-    from ganhub.hub import HUB_ID, resolve, zoo_names
+    from ganhub.hub import HUB_ID, fetched, resolve, zoo_names
     from ganhub.layout import Wanted
     from ganhub.pipeline import GANPipeline
-    from ganhub.store import Store
 
     if name in zoo_names():
         return Shown(name, zoo=True)
@@ -141,9 +139,7 @@ def check(name: str, token: str | None) -> Shown:
         raise UserError(f"{name}: a Space shows models of the Hub or the zoo ({', '.join(zoo_names())}); push it first")
     folder = resolve(name, token=token)
     GANPipeline.from_pretrained(folder)
-    commit = Store(name).recall(folder.name)
-    files = Wanted().choose(name, commit.files) if commit else []  # not what else lies in the cache
-    return Shown(name, tuple(sorted(files)), open=is_open(name))
+    return Shown(name, tuple(sorted(fetched(name, folder, Wanted()))), open=is_open(name))
 
 
 def is_open(name: str) -> bool:
@@ -219,6 +215,8 @@ def requirements() -> str:
 
 def licence_of(name: str) -> str:
     """Of the weights of a model of the zoo, which go into the Space."""
+    from ganhub.card import read_facts
+
     facts = read_facts(PACKAGE / "zoo" / name)
     return facts.license_name or facts.license
 

@@ -112,11 +112,12 @@ class Store:
         What was noted before the revision was fetched again, by whomever, may be older by now.
         """
         note, ref = self.folder / "ganhub" / "newer" / revision, self.folder / "refs" / revision
-        commit = self._read(note)
+        if (commit := self._read(note)) is None or commit == self.find(revision):
+            return None
         with contextlib.suppress(OSError):
-            if commit is None or note.stat().st_mtime_ns <= ref.stat().st_mtime_ns:
+            if note.stat().st_mtime_ns <= ref.stat().st_mtime_ns:
                 return None
-        return None if commit == self.find(revision) else self.recall(str(commit))
+        return self.recall(commit)
 
     def note_newer(self, revision: str, commit: Commit) -> None:
         with contextlib.suppress(OSError):  # a cache that can't be written to still serves

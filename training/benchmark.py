@@ -50,11 +50,11 @@ def run(options: Benchmark) -> dict[str, float]:
     preset = PRESETS[options.preset]
     precision, one_stage = options.mixed_precision or preset.mixed_precision, options.one_stage or preset.one_stage
     recipe = dataclasses.replace(preset, mixed_precision=precision, one_stage=one_stage).check()
-    accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
     if options.rounds < 1 or options.steps < 1:
         raise UserError(f"--rounds and --steps must be at least 1, got {options.rounds} and {options.steps}")
     if options.images < recipe.batch_size:
         raise UserError(f"--images {options.images}: fewer than the batch of {recipe.batch_size}; give more")
+    accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
     data = random_data(recipe, options.images).to(accelerator.device)
     loops = {"ganhub": ganhub_loop(recipe, data, accelerator), "plain": plain_loop(recipe, data, accelerator)}
     speeds: dict[str, list[float]] = {name: [] for name in loops}

@@ -43,7 +43,7 @@ def read_weights(file: Path, key: str = "") -> Weights:
         raise UserError(f"{file}: can't be read ({error.strerror or error})") from error
     if size > MAX_BYTES:
         raise UserError(f"{file}: has {size:,} bytes, at most {MAX_BYTES:,} are read")
-    if start[8:9] == b"{":
+    if orderless := start[8:9] == b"{":
         found: Any = _safetensors(file)
     elif start.startswith(b"PK\x03\x04"):
         found = _torch_file(file, size)
@@ -54,7 +54,8 @@ def read_weights(file: Path, key: str = "") -> Weights:
         )
     weights = _pick(file, found, key)
     _check(file, weights)
-    return {PARALLEL.sub("", name, count=1): value for name, value in weights.items()}
+    weights = {PARALLEL.sub("", name, count=1): value for name, value in weights.items()}
+    return _in_order(weights) if orderless else weights
 
 
 def _safetensors(file: Path) -> Weights:
@@ -62,7 +63,7 @@ def _safetensors(file: Path) -> Weights:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file}: damaged safetensors ({first_line(error)})") from error
-    return _in_order({PARALLEL.sub("", name, count=1): value for name, value in weights.items()})
+    return weights
 
 
 def _in_order(weights: Weights) -> Weights:

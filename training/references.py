@@ -79,15 +79,15 @@ def reading(recipe: Recipe, source: str, split: str) -> Recipe:
     found = dataclasses.replace(found, image_column=image, label_column=label)
     labels, names = read_labels(rows, found)
     lacking = [name for name in found.classes if name not in names]
-    if labels is not None and lacking and len(lacking) == len(found.classes):
-        log.warning("%s has no class %s; all of its pictures are taken", source, " or ".join(lacking))
-    if labels is None or (lacking and len(lacking) == len(found.classes)):
-        return dataclasses.replace(found, classes=(), conditional=False)
-    if lacking:
+    if labels is not None and not lacking:
+        return found
+    if labels is not None and len(lacking) < len(found.classes):
         raise UserError(
             f"{source}: has no class {lacking[0]!r}; compare with pictures of all classes learnt, or of none"
         )
-    return found
+    if labels is not None:
+        log.warning("%s has no class %s; all of its pictures are taken", source, " or ".join(lacking))
+    return dataclasses.replace(found, classes=(), conditional=False)
 
 
 def versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ Everything here is about rows and columns; `training.data` decodes what comes ou
 """
 
 import glob
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,10 +94,9 @@ def holds_pictures(folder: Path) -> bool:
     if not folder.is_dir() or names_splits(folder / "README.md"):
         return False
     kinds, words = set(), set()
-    for path in folder.rglob("*"):
-        kinds.add(path.suffix.lower())
-        if path.is_dir():
-            words |= set(re.split(r"[-._ 0-9]+", path.name.lower()))
+    for _, folders, files in os.walk(folder):  # there may be very many files, so none is looked at
+        kinds |= {Path(name).suffix.lower() for name in files}
+        words |= {word for name in folders for word in re.split(r"[-._ 0-9]+", name.lower())}
     if sum(bool(words.intersection(keywords)) for keywords in SPLIT_KEYWORDS.values()) > 1:
         return False  # train and test, say, as datasets knows them by these words
     readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}

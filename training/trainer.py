@@ -28,7 +28,7 @@ from training.recipe import Recipe
 from training.runlog import LOG_FILE, RunLog
 from training.selection import Choices, choose, narrowed
 from training.signals import Interrupted, StopSignal
-from training.snapshots import save_snapshot
+from training.snapshots import SHEETS, save_snapshot
 from training.sources import settled
 from training.steps import Game, Stats, both_steps, d_step, g_step
 from training.warm_start import warm_start
@@ -36,7 +36,7 @@ from training.warm_start import warm_start
 log = logging.getLogger(__name__)
 
 ASK_EVERY = 50  # steps on GPUs after which processes ask each other whether one was told to stop
-LEFT_BY_RUNS = (LOG_FILE, "samples", "snapshots")  # what a run goes on with where it is there
+LEFT_BY_RUNS = (LOG_FILE, SHEETS, "snapshots")  # what a run goes on with where it is there
 EMA_WARMUP = 0.05  # the half-life is at most this part of the run so far, so that early averages forget the start
 
 

@@ -32,6 +32,7 @@ from ganhub.layout import (
     split_names,
     weights_file,
 )
+from ganhub.standalone import HANDLER_FILE, PIPELINE_FILE, leads_to_code
 
 SNAPSHOTS_HELD = re.compile(r"\n\n`snapshots/` holds the generator at \d+ earlier points of its training, [^\n]*")
 MAX_NAMES = 20  # classes up to which the card names them all
@@ -201,17 +202,16 @@ def _offers(name: str) -> dict[str, str]:
     plain = f"`DiffusionPipeline.from_pretrained({json.dumps(name, ensure_ascii=False)}, trust_remote_code=True)`"
     return {
         f"{GENERATOR}/{weights_file('fp16')}": '`variant="fp16"` loads the same weights in half precision.',
-        "pipeline.py": f"Without ganhub, plain diffusers draws the same pictures: {plain}; that runs the code in the "
+        PIPELINE_FILE: f"Without ganhub, plain diffusers draws the same pictures: {plain}; that runs the code in the "
         "`.py` files here.",
-        "handler.py": "`handler.py` serves the model as a hosted inference endpoint.",
+        HANDLER_FILE: "`handler.py` serves the model as a hosted inference endpoint.",
         ONNX_FILE: "`generator.onnx` is the generator for other runtimes, a browser's for example.",
     }
 
 
 def _has(folder: Path, file: str) -> bool:
     """Is it here, or on the Hub, where a copy in the cache leads to its code without having it?"""
-    leads = isinstance(read_if_there(folder / INDEX_FILE).get("_class_name"), list)
-    return (folder / file).is_file() or (file == "pipeline.py" and leads)
+    return (folder / file).is_file() or (file == PIPELINE_FILE and leads_to_code(folder))
 
 
 def _extras(folder: Path, name: str) -> list[str]:

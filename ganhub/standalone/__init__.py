@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from ganhub.errors import UserError, first_line
-from ganhub.files import write_text
+from ganhub.files import read_if_there, write_text
 from ganhub.layout import DISCRIMINATOR, GENERATOR, INDEX_FILE, split_names
 from ganhub.standalone.assemble import assemble
 from ganhub.standalone.sources import Part
@@ -69,9 +69,7 @@ def write(folder: Path) -> list[Path]:
 
 def leads_to_code(folder: Path) -> bool:
     """model_index.json names `pipeline.py`, wherever that is."""
-    from ganhub.pipeline import read_index
-
-    return isinstance(read_index(folder).get("_class_name"), list)
+    return isinstance(read_if_there(folder / INDEX_FILE).get("_class_name"), list)
 
 
 def forget(folder: Path) -> None:
