@@ -1,11 +1,10 @@
 """The tab that draws: class, seed, number and truncation in; pictures, files and an address out."""
 
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import gradio as gr
 
@@ -13,21 +12,25 @@ from ganhub.errors import UserError
 from ganhub.pipeline import MAX_TRUNCATION
 from ganhub.studio.drawing import Drawing, draw, save_pictures, save_zip
 from ganhub.studio.models import Model
-from ganhub.studio.page import DRAWS, Page, notice
+from ganhub.studio.page import DRAWS, PLAY, Page, notice
 from ganhub.studio.state import (
     EVERY_CLASS,
+    KEYS,
     MAX_IMAGES,
     MAX_SEED,
     Settings,
+    accept,
     check,
     check_count,
     check_model,
     check_seed,
     check_truncation,
+    clamp,
     from_address,
+    read_query,
     to_address,
 )
-from ganhub.values import is_number
+from ganhub.values import is_int
 
 MAX_DICE = 999_999  # a seed that can be read out over the phone
 
@@ -36,7 +39,7 @@ ROLL = f"() => Math.floor(Math.random() * {MAX_DICE + 1})"
 SET_ADDRESS = """(link) => {
     const fresh = ["Copy link", {__type__: "update", visible: false}];  // what was copied or offered is another link
     const url = new URL(window.location), shown = new URLSearchParams(link);
-    const keys = ["model", "label", "seed", "n", "truncation"];
+    const keys = KEYS;
     const same = keys.every((key) => url.searchParams.get(key) === shown.get(key));
     if (same) return fresh.map(() => ({__type__: "update"}));  // the page opened with it; it may be copied already
     for (const key of keys) url.searchParams.delete(key);
@@ -45,7 +48,7 @@ SET_ADDRESS = """(link) => {
     if (window.parent !== window)  // in a Space, the address bar belongs to the page around this one
         window.parent.postMessage({queryString: shown.toString()}, "https://huggingface.co");
     return fresh;
-}"""
+}""".replace("KEYS", str(list(KEYS)))
 # Neither the link nor what a Space shows has anything else of the address in it: that may hold a private Space's token.
 # All of it happens in the browser, no queue is waited for. Gives the button's text, and a field with the link where it
 # can't be copied.
@@ -73,7 +76,7 @@ def update(
     While a number is typed beside a slider it may be missing, which waits, or beyond the slider's end, which is taken.
     A class of the model before, or its truncation, may still be chosen while another is picked.
     """
-    if count is None or truncation is None:
+    if None in (seed, count, truncation):
         return gr.skip()
     model = check_model(models, name)
     truncation = clamp(own(models, model, truncation, address), 0.0, MAX_TRUNCATION)
@@ -82,19 +85,15 @@ def update(
 
 def press(models: dict[str, Model], *values: Any) -> Any:
     """The same for a button, which doesn't wait: it says what is missing."""
-    *_, count, truncation, _ = values
-    if count is None:
-        check_count(count)
-    if truncation is None:
-        check_truncation(truncation)
+    *_, seed, count, truncation, _ = values
+    for needed, value in (
+        (check_count, count),
+        (partial(check_seed, num_images=1), seed),
+        (check_truncation, truncation),
+    ):
+        if value is None:
+            needed(value)
     return update(models, *values)
-
-
-def clamp(value: Any, least: float, most: float) -> Any:
-    """The nearest number that a slider has, whole if its ends are; what is no number stays for the checks."""
-    if not is_number(value) or value != value:
-        return value
-    return round(min(max(value, least), most), None if isinstance(least, int) else 2)
 
 
 def show(models: dict[str, Model], *values: Any) -> tuple[dict, str, str]:
@@ -136,27 +135,16 @@ def kept(model: Model, label: Any) -> str:
     return label if label in model.classes else EVERY_CLASS
 
 
-def accept(check: Callable[[Any], Any], value: Any, default: Any) -> Any:
-    """The checked value, or the default if it doesn't pass."""
-    try:
-        return check(value)
-    except UserError:
-        return default
-
-
 def restore(models: dict[str, Model], query: dict[str, str]) -> tuple:
-    """The whole tab as an address describes it."""
+    """The whole tab as an address describes it; one without settings leaves the page as it was built."""
+    if not query.keys() & KEYS:
+        return gr.skip()
     settings, problems = from_address(models, query)
     notice(problems)
     model = models[settings.model]
     label = label_value(model, settings.label)
     rest = (settings.seed, settings.num_images, settings.truncation)
     return model.name, gr.update(**selector(model, label)), *rest, *show(models, model.name, label, *rest)
-
-
-def read_query(address: Any) -> dict[str, str]:
-    """The keys and values of an address's query."""
-    return dict(parse_qsl(str(address or "").lstrip("?")))
 
 
 def pack(models: dict[str, Model], address: Any) -> str:
@@ -186,6 +174,19 @@ def answer(models: dict[str, Model], *values: Any) -> tuple[list[dict], dict]:
     return files, details
 
 
+def single(models: dict[str, Model], address: Any, index: Any) -> tuple[str, dict]:
+    """One of the pictures that are shown -> its own address, and the tab that plays with it."""
+    settings, _ = from_address(models, read_query(address))
+    model = models[settings.model]
+    if not is_int(index) or not 0 <= index < settings.num_images:
+        raise UserError("that picture isn't shown any more; open another")
+    label = settings.label
+    if label is None and model.classes:
+        label = index % len(model.classes)
+    one = replace(settings, label=label, seed=settings.seed + index, num_images=1)
+    return to_address(model, one), gr.update(selected=PLAY)
+
+
 def selector(model: Model, value: str) -> dict[str, Any]:
     """What the class selector shows; it is hidden when the model has no classes."""
     choices = [("Every class in turn", EVERY_CLASS), *((name, name) for name in model.classes)]
@@ -211,14 +212,20 @@ def describe(drawing: Drawing, seconds: float) -> str:
     return f"{count} · {seeds} · {max(1, round(seconds * 1000))} ms"
 
 
+def open_picture(event: gr.SelectData) -> tuple[int, dict]:
+    """Which picture was opened, and the button for it."""
+    return event.index, gr.update(visible=True)
+
+
 def build(page: Page) -> None:
     """The tab's components and events, and the public `/generate`."""
     first = next(iter(page.models.values()))
+    begun, said, link = show(page.models, first.name, EVERY_CLASS, Settings.seed, Settings.num_images, first.truncation)
     with gr.Row(elem_classes="workbench"):
         with gr.Column(scale=2, min_width=280, elem_classes="controls"):
             with gr.Row(elem_classes="actions"):
-                generate = gr.Button("Generate", variant="primary")
-                dice = gr.Button("⚄ New seed", elem_id="dice")
+                dice = gr.Button("⚄ New seed", variant="primary", elem_id="dice")
+                generate = gr.Button("Generate")
             label = gr.Dropdown(**selector(first, EVERY_CLASS), label="Class")
             seed = gr.Number(Settings.seed, precision=0, label="Seed", info="The same seed gives the same pictures.")
             count = gr.Slider(1, MAX_IMAGES, Settings.num_images, step=1, label="Pictures", buttons=[])
@@ -228,18 +235,20 @@ def build(page: Page) -> None:
             )  # fmt: skip
         with gr.Column(scale=3, min_width=300, elem_classes="result"):
             gallery = gr.Gallery(
-                show_label=False, columns=4, height="auto", object_fit="contain", interactive=False, format="png",
-                buttons=["download", "fullscreen"], elem_id="gallery",
+                begun["value"], show_label=False, columns=begun["columns"], height="auto", object_fit="contain",
+                interactive=False, format="png", buttons=["download", "fullscreen"], elem_id="gallery",
             )  # fmt: skip
             with gr.Row(elem_classes="actions summary"):
-                status = gr.Markdown(elem_id="status")
+                status = gr.Markdown(said, elem_id="status")
+                with_it = gr.Button("Play with it", size="sm", visible=False)
                 download = gr.Button("Download all", size="sm")
                 copy = gr.Button("Copy link", size="sm", elem_id="copy")
             by_hand = gr.Textbox(
                 visible=False, interactive=True, label="Copy this link",
                 info="The browser doesn't let this page do it.",
             )  # fmt: skip
-    address = gr.Textbox(visible="hidden", elem_id="address")
+    address = gr.Textbox(link, visible="hidden", elem_id="address")
+    opened = gr.Number(visible="hidden", precision=0)
     archive = gr.DownloadButton(visible="hidden")
     controls, shown = [page.picker, label, seed, count, truncation], [gallery, status, address]
 
@@ -250,14 +259,18 @@ def build(page: Page) -> None:
     rolled = dice.click(None, None, seed, js=ROLL, api_visibility="private")
     asked = [*controls, address]
     rolled.then(page.handler(press), asked, shown, **options)
-    gr.on([generate.click, seed.submit], page.handler(press), asked, shown, **options)
-    gr.on([label.input, count.input, truncation.input], page.handler(update), asked, shown, **options)
+    generate.click(page.handler(press), asked, shown, **options)
+    typed = [label.input, seed.input, count.input, truncation.input]
+    gr.on(typed, page.handler(update), asked, shown, **options)
     page.picker.input(page.handler(switch), asked, [*controls[1:], *shown], **options)
     page.on_load(restore, [*controls, *shown], progress=status)
     address.change(None, address, [copy, by_hand], js=SET_ADDRESS)
     copy.click(None, address, [copy, by_hand], js=COPY_LINK)
-    packed = download.click(page.handler(pack), address, archive, api_visibility="private", **DRAWS)
+    packed = download.click(page.handler(pack), address, archive, **options)
     packed.success(None, archive, js=SAVE_FILE)
+    gallery.select(open_picture, None, [opened, with_it], queue=False, api_visibility="private")
+    gallery.preview_close(lambda: gr.update(visible=False), None, with_it, queue=False, api_visibility="private")
+    with_it.click(page.handler(single), [address, opened], [page.picked, page.tabs], api_visibility="private")
     publish(page)
 
 

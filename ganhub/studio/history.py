@@ -8,7 +8,7 @@ from PIL import Image
 from ganhub.errors import UserError
 from ganhub.studio.models import Model, open_sheet
 from ganhub.studio.page import Page
-from ganhub.studio.state import check_model, quoted
+from ganhub.studio.state import check_model, clamp, quoted
 from ganhub.values import is_int
 
 NOTHING = "This model keeps no pictures of its training."
@@ -37,9 +37,12 @@ def enlarged(picture: Image.Image) -> Image.Image:
     return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
 
 
-def move(models: dict[str, Model], name: Any, moment: Any) -> tuple[dict, str]:
-    """The sheet and its line after the slider was moved."""
-    picture, line = sheet(models, name, moment)
+def move(models: dict[str, Model], name: Any, moment: Any) -> Any:
+    """The sheet and its line after the slider was moved. What is typed beside it may be missing, or beyond its end."""
+    if moment is None:
+        return gr.skip()
+    last = len(check_model(models, name).history) - 1
+    picture, line = sheet(models, name, clamp(moment, 0, max(last, 0)))
     return image(picture, line), line
 
 

@@ -1,22 +1,29 @@
 """The models on show: loaded once, warm, with what their cards say about them."""
 
 import base64
+import contextlib
+import io
+import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from ganhub import hub
+from ganhub.directions import read_effects
 from ganhub.errors import UserError
 from ganhub.layout import MAX_SHEET, local_sheets
 from ganhub.pipeline import GANPipeline
+
+log = logging.getLogger(__name__)
 
 MAX_SUMMARY = 140  # characters
 MAX_CARD = 200_000  # characters that are read of it
 MAX_PROSE = 1000  # characters of a paragraph that may become the summary
 MAX_SHOWN = 4_000_000  # bytes of a picture in a card: it becomes part of the page
+MAX_PLAIN = 50_000  # bytes of a picture in a card that goes into the page as it is
 MAX_PICTURES = 10  # in a card
 MAX_SIDE = 2048  # pixels of a sheet of the training
 STYLED_TRUNCATION = 0.7  # styles nearer to their mean break far more seldom; without styles it makes little difference
@@ -39,6 +46,8 @@ class Model:
     """Real images shown, and the sheet of samples at that moment; oldest first."""
     truncation: float = 1.0
     """What a visitor sees at first."""
+    directions: Mapping[str, str] = field(default_factory=dict)
+    """Those of the pipeline, each with what it was measured to change; "" where that isn't known."""
 
     @property
     def classes(self) -> list[str]:
@@ -46,23 +55,32 @@ class Model:
         return self.pipeline.class_names
 
 
-def load_models(names: Sequence[str] | None = None) -> dict[str, Model]:
-    """Load every model and draw one picture with it, so that the first visitor doesn't wait.
+def load_models(names: Sequence[str] | None = None, lenient: bool = False) -> dict[str, Model]:
+    """Load every model and draw pictures with it, so that the first visitor doesn't wait.
 
     Args:
         names: as GANPipeline.from_pretrained takes them; None means every GAN of the zoo.
+        lenient: log what can't be loaded, and show the others.
 
     Raises:
         UserError: there are none, two have the same name, or one can't be loaded.
     """
     names = hub.zoo_names() if names is None else names
     models: dict[str, Model] = {}
-    for model in map(load_model, names):
+    for name in names:
+        try:
+            model = load_model(name)
+        except UserError as error:
+            if not lenient:
+                raise
+            log.warning("left out: %s", error)
+            continue
         if model.name in models:
             raise UserError(f"two models are called {model.name}; rename one of the folders")
         models[model.name] = model
     if not models:
-        raise UserError("no models to show: the zoo is empty; name a model folder or a Hub id")
+        reason = "none of them can be loaded, see the log" if names else "the zoo is empty"
+        raise UserError(f"no models to show: {reason}; name a model folder or a Hub id")
     return models
 
 
@@ -79,7 +97,9 @@ def load_model(name: str) -> Model:
     facts = describe(pipeline)
     card = inline_pictures(text, folder).strip() or facts
     truncation = STYLED_TRUNCATION if pipeline.generator.config.get("mapping") else 1.0
-    return Model(short_name(name), pipeline, summarise(text) or facts, card, sheets(folder), truncation)
+    effects = read_effects(folder)
+    directions = {name: effects[name].about if name in effects else "" for name in pipeline.directions}
+    return Model(short_name(name), pipeline, summarise(text) or facts, card, sheets(folder), truncation, directions)
 
 
 def sheets(folder: Path) -> tuple[tuple[int, Path], ...]:
@@ -156,6 +176,17 @@ def own_picture(folder: Path, target: str) -> Path | None:
         return None
 
 
+def data_url(file: Path) -> str:
+    """A PNG as it is; a large one compressed, as a card goes to each visitor whole."""
+    kind, data = "png", file.read_bytes()
+    if len(data) > MAX_PLAIN:
+        with contextlib.suppress(OSError, SyntaxError, ValueError), open_sheet(file) as picture:
+            buffer = io.BytesIO()
+            picture.convert("RGB").save(buffer, "webp", quality=85)
+            kind, data = "webp", buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
 def inline_pictures(card: str, folder: Path) -> str:
     """Put the card's own pictures, MAX_PICTURES at most, into its text, drop others, and take the life out of raw HTML.
 
@@ -170,7 +201,7 @@ def inline_pictures(card: str, folder: Path) -> str:
         if file is None:
             return f"*{alt}*" if alt else ""
         count += 1
-        return f"![{alt}](data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()})"
+        return f"![{alt}]({data_url(file)})"
 
     parts = CODE.split(card)
     parts[::2] = [re.sub(r"<(?=[A-Za-z/!])", "&lt;", IMAGE.sub(embed, part)) for part in parts[::2]]

@@ -13,6 +13,9 @@ from ganhub.studio.models import Model
 
 log = logging.getLogger(__name__)
 
+RESTORED = "() => document.documentElement.classList.remove('restoring')"  # see theme.RESTORING
+PLAY = "Play"  # the tab that pictures are taken to
+
 # Events that run a generator: raw values, since state.check reads them; and one after the other, so that what was asked
 # for last is also shown last. One drawing uses all cores.
 DRAWS: dict[str, Any] = {"preprocess": False, "concurrency_id": "draw", "concurrency_limit": 1}
@@ -24,6 +27,9 @@ class Page:
 
     models: dict[str, Model]
     picker: gr.Radio
+    picked: gr.Textbox
+    """The address of one picture that is to be played with."""
+    tabs: gr.Tabs
     blocks: gr.Blocks
 
     def handler(self, function: Callable, markup: bool = True) -> Callable:
@@ -41,9 +47,10 @@ class Page:
         def load(request: gr.Request) -> Any:
             return run(dict(request.query_params))
 
-        self.blocks.load(
+        loaded = self.blocks.load(
             load, None, outputs, show_progress="minimal", show_progress_on=progress, api_visibility="private", **DRAWS
         )
+        loaded.then(None, None, None, js=RESTORED, api_visibility="private")
 
 
 def guarded(handler: Callable, name: str, markup: bool = True) -> Callable:

@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from ganhub.classes import class_id
 from ganhub.errors import UserError
@@ -19,6 +19,7 @@ from ganhub.values import is_int, is_number
 
 MAX_SEED = 2**31 - 1
 MAX_IMAGES = 64
+KEYS = ("model", "label", "seed", "n", "truncation")  # of an address
 EVERY_CLASS = ""  # the value of "every class in turn" in the selector
 
 
@@ -86,6 +87,21 @@ def check_truncation(value: Any) -> float:
     return round(float(value), 2)
 
 
+def clamp(value: Any, least: float, most: float) -> Any:
+    """The nearest number that a slider has, whole if its ends are; what is no number stays for the checks."""
+    if not is_number(value) or value != value:
+        return value
+    return round(min(max(value, least), most), None if isinstance(least, int) else 2)
+
+
+def accept(check: Callable[[Any], Any], value: Any, default: Any) -> Any:
+    """The checked value, or the default if it doesn't pass."""
+    try:
+        return check(value)
+    except UserError:
+        return default
+
+
 def from_address(models: dict[str, Model], query: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """The settings in an address; what can't be used falls back to its default and is named in the list.
 
@@ -114,6 +130,11 @@ def from_address(models: dict[str, Model], query: Mapping[str, str]) -> tuple[Se
         truncation=read("truncation", lambda text: check_truncation(to_number(text)), truncation),
     )
     return settings, problems
+
+
+def read_query(address: Any) -> dict[str, str]:
+    """The keys and values of an address's query."""
+    return dict(parse_qsl(str(address or "").lstrip("?")))
 
 
 def to_address(model: Model, settings: Settings) -> str:

@@ -2,6 +2,8 @@
 
 import gradio as gr
 
+from ganhub.studio.state import KEYS
+
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
 
@@ -31,9 +33,15 @@ THEME = gr.themes.Soft(
     checkbox_label_border_color_selected_dark="*primary_500",
 )
 
+# An address with settings brings other pictures than the page begins with, so these stay hidden until it has.
+RESTORING = """<script>
+if (KEYS.some((key) => new URLSearchParams(location.search).has(key)))
+    document.documentElement.classList.add("restoring");
+</script>""".replace("KEYS", str(list(KEYS)))
 # A stranger's model card must not make the visitor's browser load anything from elsewhere.
-HEAD = """<meta http-equiv="Content-Security-Policy"
+POLICY = """<meta http-equiv="Content-Security-Policy"
  content="img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:">"""
+HEAD = RESTORING + POLICY
 
 CSS = """
 .gradio-container { min-width: 0; }
@@ -58,6 +66,7 @@ CSS = """
 /* true pixels, shown big, and the whole grid on one screen */
 #gallery { background: none; border-width: 0 !important; border-radius: 0; box-shadow: none;
     overflow: visible !important; }
+.restoring #gallery { visibility: hidden; }
 #gallery img { image-rendering: pixelated; }
 #gallery .caption-label { display: none; }
 #gallery .grid-wrap { min-height: 0; max-height: none; overflow: visible; padding: 0; }
@@ -66,6 +75,14 @@ CSS = """
 #gallery .thumbnail-item { height: auto; min-height: 0; aspect-ratio: 1; border-radius: 6px; box-shadow: none; }
 #gallery .gallery-item { height: auto; min-height: 0; }
 #gallery .preview { background: var(--body-background-fill); }
+.result:has(#played) { position: sticky; top: 8px; align-self: flex-start; z-index: 1; }  /* beside its sliders */
+#played { background: var(--body-background-fill); }
+#played figure { margin: 0 0 14px; }
+#played img { image-rendering: pixelated; width: 100%; border-radius: 6px; }
+#played .played { max-width: max(300px, calc(100vh - 460px)); }
+#played figcaption { display: flex; flex-wrap: wrap; gap: 0 14px; color: var(--body-text-color-subdued);
+    font-size: 0.85rem; font-variant-numeric: tabular-nums; }
+#history img { max-height: max(340px, calc(100vh - 300px)); object-fit: contain; }
 #card img { max-width: 100%; height: auto; }
 #card table { display: block; width: fit-content; max-width: 100%; overflow-x: auto; }  /* scrolls on a phone */
 #card th, #card td { word-break: normal; overflow-wrap: normal; min-width: 4.5em; }
@@ -80,7 +97,7 @@ footer .divider { display: none !important; }
 @media (max-width: 640px) {
     .gradio-container .app { padding: 10px 12px !important; }
     #masthead h1 { font-size: 1.4rem; }
-    #picker .wrap { grid-template-columns: 1fr 1fr; gap: 8px; }
+    #picker .wrap { grid-template-columns: 1fr 1fr; gap: 8px; max-height: 35vh; overflow-y: auto; padding: 4px; }
     #picker label { padding: 6px 10px; }
     #picker span { display: -webkit-box; -webkit-line-clamp: 3; -webkit-box-orient: vertical; overflow: hidden;
         font-size: 0.75rem; }
@@ -88,6 +105,9 @@ footer .divider { display: none !important; }
     .summary button { flex: 1 1 0 !important; }
     .workbench { flex-direction: column; }
     .workbench .result { order: -1; }
+    .result:has(#played) { top: 0; }
+    #played figure { margin: 0 0 6px; }
+    #played .played { max-width: 34vh; }
     .workbench > * { width: 100%; min-width: 0 !important; }
     .tabitem { padding: 8px 0 !important; }
 }

@@ -1,5 +1,6 @@
 """The studio as a visitor sees it, in a real Chromium, on a desktop and on a phone. Screenshots go to artifacts/."""
 
+import base64
 import io
 import re
 import shutil
@@ -65,6 +66,7 @@ def visit(contexts: dict[str, BrowserContext], studio: str) -> Iterator[Callable
         page.on("request", lambda request: requests.append(request))
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.goto(address + query)
+        page.wait_for_function("!document.documentElement.classList.contains('restoring')")
         expect(pictures(page).first).to_be_visible()
         return page
 
@@ -148,14 +150,12 @@ def test_the_class_selector_is_there_for_classes_only(visit: Callable[..., Page]
     expect(pictures(page).first).to_have_attribute("alt", "eight · seed 3")
 
 
-def test_enter_dice_and_sliders_draw_at_once(visit: Callable[..., Page]) -> None:
+def test_seed_dice_and_sliders_draw_at_once(visit: Callable[..., Page]) -> None:
     page = visit()
     seed_field(page).fill("12")
-    seed_field(page).press("Enter")
     expect_address(page, "?model=digits&seed=12")
-    seed_field(page).fill("13")
     page.get_by_role("button", name="Generate").click()
-    expect_address(page, "?model=digits&seed=13")
+    expect_address(page, "?model=digits&seed=12")
     page.get_by_role("button", name="New seed").click()
     expect(seed_field(page)).not_to_have_value("13")
     expect_address(page, f"?model=digits&seed={seed_field(page).input_value()}")
@@ -209,7 +209,6 @@ def test_the_slider_goes_through_the_training(visit: Callable[..., Page]) -> Non
 def test_a_seed_that_is_none_is_explained_and_mended(visit: Callable[..., Page]) -> None:
     page = visit("?seed=5")
     seed_field(page).fill("-4")
-    seed_field(page).press("Enter")
     expect(page.get_by_test_id("toast-body")).to_contain_text(
         "seed must be a whole number from 0 to 2147483632 (for 16 pictures), got -4"
     )
@@ -244,6 +243,31 @@ def test_one_picture_comes_in_true_pixels(visit: Callable[..., Page], pipelines:
     page.screenshot(path=ARTIFACTS / "studio-preview.png")
 
 
+def test_a_picture_is_played_with(visit: Callable[..., Page], pipelines: dict[str, GANPipeline]) -> None:
+    page = visit("?label=7&seed=42&n=3")
+    expect(page.get_by_role("button", name="Play with it")).to_be_hidden()
+    pictures(page).nth(1).click()
+    page.get_by_role("button", name="Play with it").click()
+    played = page.locator("#played .played")
+    expect(played).to_have_attribute("alt", "7 · seed 43")
+    (expected,) = pipelines["digits"](1, labels=7, seed=43).images
+    first = str(played.get_attribute("src"))
+    found = np.asarray(Image.open(io.BytesIO(base64.b64decode(first.partition(",")[2]))), int)
+    assert np.abs(found - np.asarray(expected)).max() <= 1
+    page.get_by_role("slider", name="How far on the way").focus()
+    page.keyboard.press("End")
+    expect(played).to_have_attribute("alt", "7 · seed 1")
+    page.get_by_role("button", name="New seeds").click()
+    expect(played).not_to_have_attribute("alt", "7 · seed 1")
+    pick(page, "frogs")
+    expect(played).to_have_attribute("alt", re.compile(r"^seed \d+$"))
+    expect(class_selector(page)).to_be_hidden()
+    page.screenshot(path=ARTIFACTS / "studio-play.png")
+    page.get_by_role("tab", name="Generate").click()
+    page.locator("#gallery").get_by_role("button", name="Close").click()
+    expect(page.get_by_role("button", name="Play with it")).to_be_hidden()
+
+
 def test_the_link_is_copied(visit: Callable[..., Page]) -> None:
     page = visit("?model=frogs&seed=9")
     page.get_by_role("button", name="Copy link").click()
@@ -251,7 +275,6 @@ def test_the_link_is_copied(visit: Callable[..., Page]) -> None:
     expect(page.locator("#copy")).to_have_attribute("aria-live", "polite")
     assert page.evaluate("navigator.clipboard.readText()") == page.url
     seed_field(page).fill("8")
-    seed_field(page).press("Enter")
     expect_address(page, "?model=frogs&seed=8")
     expect(page.locator("#copy")).to_have_text("Copy link")  # what was copied is another link
 
@@ -268,7 +291,6 @@ def test_a_space_shows_nothing_else_of_the_address(visit: Callable[..., Page]) -
     expect_address(page, "?model=frogs&seed=9&n=2&__sign=secret")
     page.evaluate("() => { window.parent = {postMessage: (message) => { window.posted = message; }}; }")
     seed_field(page).fill("8")
-    seed_field(page).press("Enter")
     page.wait_for_function("window.posted")
     assert page.evaluate("window.posted") == {"queryString": "model=frogs&seed=8&n=2"}
 
@@ -316,7 +338,11 @@ def test_the_card_tells_what_a_model_is(visit: Callable[..., Page]) -> None:
 def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Page], query: str) -> None:
     page = visit(query, "phone")
     cells = 0
-    inside = {"Training": page.locator("#moment-status"), "About": page.locator("#card")}
+    inside = {
+        "Play": page.locator("#played .played"),
+        "Training": page.locator("#moment-status"),
+        "About": page.locator("#card"),
+    }
     for tab, part in (inside | {"Generate": pictures(page).first}).items():
         page.get_by_role("tab", name=tab).click()
         expect(part).to_be_visible()
@@ -342,9 +368,8 @@ def test_a_phone_shows_pictures_and_the_button_first(visit: Callable[..., Page])
     page = visit("", "phone")
     expect(pictures(page).last).to_be_in_viewport(ratio=1)
     expect(page.get_by_role("button", name="Generate")).to_be_in_viewport(ratio=1)
-    expect_address(page, "?model=digits&seed=0")
     page.get_by_role("button", name="New seed").tap()
-    expect(page).not_to_have_url(re.compile("seed=0$"))
+    expect(page).to_have_url(re.compile(r"\?model=digits&seed=[1-9]\d*$"))
     page.screenshot(path=ARTIFACTS / "studio-phone.png", full_page=True)
 
 

@@ -1,7 +1,10 @@
 """The studio's pure functions: what is accepted, what an address holds, what a card becomes."""
 
+import base64
 import dataclasses
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +27,7 @@ from ganhub.models import resnet
 from ganhub.pipeline import GANPipeline
 from ganhub.studio import app, launch
 from ganhub.studio.drawing import file_stem
-from ganhub.studio.generate import columns, pack, press, show, switch, update
+from ganhub.studio.generate import columns, pack, press, restore, show, single, switch, update
 from ganhub.studio.history import NOTHING, move, sheet
 from ganhub.studio.history import switch as switch_training
 from ganhub.studio.models import (
@@ -38,7 +41,7 @@ from ganhub.studio.models import (
     sheets,
     summarise,
 )
-from ganhub.studio.page import guarded, notice
+from ganhub.studio.page import PLAY, guarded, notice
 from ganhub.studio.port import choose_port
 from ganhub.studio.state import MAX_IMAGES, MAX_SEED, Settings, check, from_address, to_address
 from tests.studio.conftest import PATIENCE, SHEETS, connect, serve
@@ -222,6 +225,15 @@ def test_a_card_shows_its_own_pictures_and_no_others(tmp_path: Path) -> None:
     assert "`<kept>`" in card
 
 
+def test_a_large_picture_of_a_card_is_compressed(tmp_path: Path) -> None:
+    Image.effect_noise((400, 400), 50).save(tmp_path / "samples.png")
+    card = inline_pictures("![own](samples.png)", tmp_path)
+    kind, data = re.fullmatch(r"!\[own\]\(data:image/(\w+);base64,(.*)\)", card).groups()  # type: ignore[union-attr]
+    shown = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert (kind, shown.size) == ("webp", (400, 400))
+    assert len(data) < (tmp_path / "samples.png").stat().st_size
+
+
 def test_a_card_is_read_and_illustrated_up_to_a_limit(tmp_path: Path) -> None:
     Image.new("L", (2, 2)).save(tmp_path / "samples.png")
     (tmp_path / "README.md").write_text("![own](samples.png)\n" * (MAX_PICTURES + 2) + "x" * 300_000)
@@ -271,12 +283,21 @@ def test_an_unexpected_error_is_logged_and_not_shown(caplog: pytest.LogCaptureFi
 
 
 def test_no_model_twice_and_not_none(model_folders: dict[str, Path]) -> None:
-    with pytest.raises(UserError, match="no models to show"):
+    with pytest.raises(UserError, match="no models to show: the zoo is empty"):
         load_models([])
     with pytest.raises(UserError, match="two models are called frogs"):
         load_models([str(model_folders["frogs"])] * 2)
     with pytest.raises(UserError, match="no such model"):
         load_models(["no such model"])
+
+
+def test_a_space_shows_the_models_that_are_left(
+    model_folders: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert list(load_models(["no such model", str(model_folders["frogs"])], lenient=True)) == ["frogs"]
+    assert "left out: no such model: no such model; known: digits" in caplog.text
+    with pytest.raises(UserError, match="none of them can be loaded, see the log"):
+        load_models(["no such model"], lenient=True)
 
 
 def test_a_model_goes_by_its_folder_s_name_with_a_sentence_from_its_card(model_folders: dict[str, Path]) -> None:
@@ -346,10 +367,10 @@ def test_half_typed_numbers_wait_or_stop_at_the_end(loaded: dict[str, Model]) ->
     ):
         *_, address = update(loaded, "frogs", "", 5, count, truncation, FROGS)
         assert address == f"?model=frogs&seed=5{shown}"
-    for count, truncation in ((None, 1.0), (16, None)):
-        assert update(loaded, "frogs", "", 5, count, truncation, FROGS) == gr.skip()
+    for seed, count, truncation in ((None, 16, 1.0), (5, None, 1.0), (5, 16, None)):
+        assert update(loaded, "frogs", "", seed, count, truncation, FROGS) == gr.skip()
         with pytest.raises(UserError, match="got nothing"):
-            press(loaded, "frogs", "", 5, count, truncation, FROGS)
+            press(loaded, "frogs", "", seed, count, truncation, FROGS)
     assert press(loaded, "frogs", "", 5, 10**400, 1.0, FROGS)[-1] == "?model=frogs&seed=5&n=64"
     for nonsense in ("x", float("nan"), [1]):
         with pytest.raises(UserError, match="pictures .* must be a whole number from 1 to 64, got "):
@@ -369,6 +390,21 @@ def test_every_picture_can_be_asked_for_by_its_own_seed(loaded: dict[str, Model]
         check(loaded, "frogs", "", MAX_SEED, 2, 1.0)
     settings, problems = from_address(loaded, {"model": "frogs", "seed": str(MAX_SEED), "n": "2"})
     assert (settings.seed, settings.num_images, len(problems)) == (0, 2, 1)
+
+
+def test_an_address_without_settings_leaves_the_page_as_it_was_built(loaded: dict[str, Model]) -> None:
+    assert restore(loaded, {"__theme": "dark"}) == gr.skip()
+    assert restore(loaded, {"n": "4"})[3] == 4
+
+
+def test_one_of_the_pictures_has_an_address_of_its_own(loaded: dict[str, Model]) -> None:
+    shown = "?model=digits&seed=5&n=16&truncation=0.5"
+    assert single(loaded, shown, 12) == ("?model=digits&label=two&seed=17&n=1&truncation=0.5", gr.update(selected=PLAY))
+    assert single(loaded, "?model=digits&label=7&seed=5", 1)[0] == "?model=digits&label=7&seed=6&n=1"
+    assert single(loaded, "?model=frogs&seed=5", 1)[0] == "?model=frogs&seed=6&n=1"
+    for index in (16, -1, None, "1"):
+        with pytest.raises(UserError, match="isn't shown any more"):
+            single(loaded, "?model=frogs&seed=5", index)
 
 
 def test_nothing_is_packed_before_something_is_shown(loaded: dict[str, Model]) -> None:
@@ -410,6 +446,12 @@ def test_a_moment_of_the_training_is_its_sheet_with_crisp_pixels(loaded: dict[st
 def test_a_moment_that_is_none_is_one_line(loaded: dict[str, Model], moment: Any) -> None:
     with pytest.raises(UserError, match="the stage must be a whole number from 0 to 2"):
         sheet(loaded, "digits", moment)
+
+
+def test_a_stage_that_is_being_typed_waits_or_stops_at_the_end(loaded: dict[str, Model]) -> None:
+    assert move(loaded, "digits", None) == gr.skip()
+    assert move(loaded, "digits", 10)[1] == move(loaded, "digits", 2)[1]
+    assert move(loaded, "digits", -1)[1] == move(loaded, "digits", 0)[1]
 
 
 def test_only_sheets_are_taken_for_sheets(tmp_path: Path) -> None:
@@ -478,13 +520,14 @@ def test_files_are_cleaned_up(model_folders: dict[str, Path], tmp_path: Path, mo
     cache = tmp_path / "cache"
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(cache))
     with serve([str(model_folders["frogs"])]) as blocks:
+        first = sorted(cache.rglob("*.png"))  # what the page begins with
         client = connect(blocks.local_url, tmp_path / "downloads")
-        client.predict(num_images=2, seed=5, api_name="/generate")
+        client.predict(num_images=2, seed=55, api_name="/generate")
         client.close()
-        assert sorted(file.name for file in cache.rglob("*.png")) == ["frogs_seed5.png", "frogs_seed6.png"]
+        assert {file.name for file in {*cache.rglob("*.png")} - {*first}} == {"frogs_seed55.png", "frogs_seed56.png"}
         assert blocks.delete_cache == (app.HOUR, app.HOUR)
         delete_files_created_by_app(blocks, None)
-        assert not list(cache.rglob("*.png"))
+        assert sorted(cache.rglob("*.png")) == first and len(first) == 16
 
 
 @pytest.mark.parametrize("target", ["a\x00b.png", "x" * 300 + ".png", "../samples.png", "/etc/passwd"])

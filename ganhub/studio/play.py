@@ -1,0 +1,204 @@
+"""The tab that plays with latents: on the way from one seed's picture to another's, and along named directions."""
+
+import base64
+import html
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganhub.errors import UserError
+from ganhub.images import grid
+from ganhub.latents import latents_for, slerp
+from ganhub.pipeline import MAX_TRUNCATION
+from ganhub.studio.drawing import file_stem, to_png
+from ganhub.studio.models import Model
+from ganhub.studio.page import DRAWS, Page
+from ganhub.studio.state import (
+    accept,
+    check_label,
+    check_model,
+    check_seed,
+    check_truncation,
+    clamp,
+    from_address,
+    quoted,
+    read_query,
+)
+from ganhub.values import is_number
+
+REACH = 4.0  # steps along a direction, to either side
+FRAMES = 7  # of the way between two seeds
+SLIDERS = 8  # of more directions than that the first have one
+MAX_DICE = 999_999
+ROLL = f"() => [0, 0].map(() => Math.floor(Math.random() * {MAX_DICE + 1}))"
+ABOUT = "Blend the pictures of two seeds, and push the result along what this model has directions for."
+
+
+@dataclass(frozen=True)
+class Blend:
+    """One latent: some way from a seed to another, then so many steps along each direction."""
+
+    model: Model
+    label: int | None
+    seed: int
+    other: int
+    share: float
+    truncation: float
+    steps: dict[str, float]
+
+    def latents(self, shares: list[float]) -> Tensor:
+        """The latents at these shares of the way, (len(shares), latent_dim)."""
+        pipe = self.model.pipeline
+        labels = None if self.label is None else [self.label] * 2
+        start, end = latents_for(pipe.generator, [self.seed, self.other], labels)
+        z = slerp(start, end, torch.tensor(shares))
+        for name, steps in self.steps.items():
+            z = z + steps * pipe.directions[name]
+        return z
+
+    def draw(self) -> tuple[Image.Image, Image.Image]:
+        """The picture, and all the way from seed to seed side by side."""
+        z = self.latents([self.share, *(i / (FRAMES - 1) for i in range(FRAMES))])
+        picture, *way = self.model.pipeline(latents=z, labels=self.label, truncation=self.truncation).images
+        return picture, grid(way, columns=FRAMES)
+
+    def parts(self) -> list[str]:
+        """What it is made of, in words."""
+        mixed = 0 < self.share < 1
+        seeds = f"{1 - self.share:.0%} seed {self.seed}, {self.share:.0%} seed {self.other}"
+        pushed = [f"{name} {steps:+g}" for name, steps in self.steps.items() if steps]
+        return [seeds if mixed else f"seed {self.other if self.share else self.seed}", *pushed]
+
+
+def check(models: dict[str, Model], name: Any, label: Any, truncation: Any, *values: Any) -> Blend:
+    """Raw values -> a blend.
+
+    Raises:
+        UserError: names the first value that is wrong.
+    """
+    seed, other, share, *steps = values
+    model = check_model(models, name)
+    asked = check_label(model, label if label in model.classes else model.classes[0]) if model.classes else None
+    return Blend(
+        model, asked, check_seed(seed, 1), check_seed(other, 1), within(share, 0.0, 1.0), check_truncation(truncation),
+        {name: within(value, -REACH, REACH) for name, value in zip(named(model), steps)},
+    )  # fmt: skip
+
+
+def within(value: Any, least: float, most: float) -> float:
+    """The nearest number that a slider has.
+
+    Raises:
+        UserError: it is no number.
+    """
+    if not is_number(value) or value != value:
+        raise UserError(f"a slider's value must be a number from {least:g} to {most:g}, got {quoted(value)}")
+    return clamp(value, least, most)
+
+
+def named(model: Model) -> dict[str, str]:
+    """The directions with a slider, each with what it changes."""
+    return dict(list(model.directions.items())[:SLIDERS])
+
+
+def play(models: dict[str, Model], *values: Any) -> Any:
+    """The controls -> what is shown. While a number is typed it may be missing, which waits."""
+    return gr.skip() if None in values[2:] else view(check(models, *values))
+
+
+def view(blend: Blend) -> str:
+    """The picture and the way as HTML that holds them: what follows a slider makes no files."""
+    picture, way = map(data_url, blend.draw())
+    name = "" if blend.label is None else blend.model.classes[blend.label]
+    stem = "_".join([file_stem(blend.model.name, name, blend.seed, blend.truncation), "played"])
+    said = html.escape(" · ".join([*([name] if name else []), *blend.parts()]))
+    return (
+        f'<figure><img class="played" src="{picture}" alt="{said}"><figcaption><span>{said}</span>'
+        f'<a href="{picture}" download="{html.escape(stem)}.png">Download</a></figcaption></figure>'
+        f'<figure><img class="way" src="{way}" alt="{FRAMES} pictures on the way from seed {blend.seed} to seed '
+        f'{blend.other}"><figcaption>from seed {blend.seed} to seed {blend.other}</figcaption></figure>'
+    )
+
+
+def data_url(picture: Image.Image) -> str:
+    return f"data:image/png;base64,{base64.b64encode(to_png(picture)).decode()}"
+
+
+def switch(models: dict[str, Model], name: Any, label: Any, truncation: Any, *values: Any) -> tuple:
+    """After another model was picked: its classes, truncation and directions, at rest, and its view; seeds stay."""
+    model = check_model(models, name)
+    seed, other = (accept(partial(check_seed, num_images=1), value, i) for i, value in enumerate(values[:2]))
+    return begin(model, label, model.truncation, seed, other)
+
+
+def take(models: dict[str, Model], name: Any, address: Any, other: Any) -> tuple:
+    """The same for a picture of the gallery, by its address."""
+    settings, _ = from_address(models, read_query(address))
+    if settings.model != name:  # another model was picked meanwhile
+        return gr.skip()
+    model = models[settings.model]
+    label = None if settings.label is None else model.classes[settings.label]
+    other = accept(partial(check_seed, num_images=1), other, 1)
+    return begin(model, label, settings.truncation, settings.seed, other)
+
+
+def begin(model: Model, label: Any, truncation: float, seed: Any, other: Any) -> tuple:
+    """All controls, and the view, before anything is blended or pushed."""
+    label = label if label in model.classes else next(iter(model.classes), None)
+    rest = (seed, other, 0.0, *[0.0] * SLIDERS)
+    shown = view(check({model.name: model}, model.name, label, truncation, *rest))
+    return (
+        gr.update(**selector(model, label)),
+        truncation,
+        *rest[:3],
+        *(gr.update(**shows) for shows in sliders(model)),
+        shown,
+    )
+
+
+def selector(model: Model, label: str | None) -> dict[str, Any]:
+    """What the class selector shows."""
+    return {"choices": model.classes, "value": label, "visible": bool(model.classes)}
+
+
+def sliders(model: Model) -> list[dict[str, Any]]:
+    """What each of the sliders shows: the model's directions, then nothing."""
+    shown = [
+        {"value": 0, "label": name.capitalize(), "info": about, "visible": True} for name, about in named(model).items()
+    ]
+    return shown + [{"value": 0, "visible": False}] * (SLIDERS - len(shown))
+
+
+def build(page: Page) -> None:
+    """The tab; it follows the picker, and pictures that are taken here."""
+    first = page.models[page.picker.value]
+    seed, other = 0, 1
+    gr.Markdown(ABOUT)
+    with gr.Row(elem_classes="workbench"):
+        with gr.Column(scale=2, min_width=280, elem_classes="controls"):
+            classes = gr.Dropdown(**selector(first, next(iter(first.classes), None)), label="Class")
+            with gr.Row(elem_classes="actions"):
+                begins = gr.Number(seed, precision=0, label="From seed", min_width=90)
+                ends = gr.Number(other, precision=0, label="To seed", min_width=90)
+            dice = gr.Button("⚄ New seeds", variant="primary")
+            blend = gr.Slider(0, 1, 0, step=0.01, label="How far on the way", buttons=[])
+            pushes = [gr.Slider(-REACH, REACH, step=0.1, buttons=[], **shows) for shows in sliders(first)]
+            length = gr.Slider(0, MAX_TRUNCATION, first.truncation, step=0.05, label="Truncation", buttons=[])
+        with gr.Column(scale=3, min_width=300, elem_classes="result"):
+            *_, shown = begin(first, None, first.truncation, seed, other)
+            result = gr.HTML(shown, elem_id="played")
+    controls = [classes, length, begins, ends, blend, *pushes]
+    asked = [page.picker, *controls]
+    options: dict[str, Any] = {
+        "trigger_mode": "always_last", "show_progress": "hidden", "api_visibility": "private", **DRAWS,
+    }  # fmt: skip
+    gr.on([control.input for control in controls], page.handler(play), asked, result, **options)
+    rolled = dice.click(None, None, [begins, ends], js=ROLL, api_visibility="private")
+    rolled.then(page.handler(play), asked, result, **options)
+    page.picker.change(page.handler(switch), asked, [*controls, result], **options)
+    page.picked.change(page.handler(take), [page.picker, page.picked, ends], [*controls, result], **options)
