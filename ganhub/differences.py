@@ -23,7 +23,7 @@ from ganhub.store import Blob
 # What ganhub writes into a model repo, and nobody by chance. The rest may be the user's: notes, pictures, any code.
 OURS = (
     *(name for name in (*TEXTS, *PICTURES, LOG_FILE, DIRECTIONS_FILE, ONNX_FILE) if name != CARD_FILE),
-    *("snapshots/[0-9]*/*", f"snapshots/{'[0-9]' * 9}.png"),
+    *(f"snapshots/{'[0-9]' * 9}{end}" for end in ("/*", ".png")),
     *(f"{part}/{name}" for part in (GENERATOR, DISCRIMINATOR) for name in (CONFIG_FILE, "diffusion_pytorch_*")),
 )
 

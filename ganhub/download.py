@@ -1,20 +1,23 @@
 """Hub ids to folders in the cache: asked for once, fetched file by file at one commit, verified, and patient."""
 
+import contextlib
+import errno
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, get_session, get_token, hf_hub_url, is_offline_mode
+from huggingface_hub import HfApi, constants, get_session, hf_hub_url, is_offline_mode
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
+    LocalTokenNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoSibling
-from huggingface_hub.utils import httpx, validate_repo_id
+from huggingface_hub.utils import get_token_to_send, httpx, validate_repo_id
 
 from ganhub import __version__
 from ganhub.errors import UserError, first_line
@@ -28,6 +31,8 @@ PATIENCE_WITH_COPY = 2.0  # seconds of failures when a newer version is fetched 
 MAX_ASKED = 200  # files whose sizes are asked for one by one
 DEFINITE = (401, 403, 404, 451)
 HUBS_OWN = ("X-Error-Code", "X-Error-Message")  # headers of its refusals
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+LOGIN = "set HF_TOKEN or run `hf auth login`"
 
 logger = logging.getLogger("ganhub")
 
@@ -37,16 +42,21 @@ class Source:
     """Where to look, and as whom."""
 
     revision: str | None = None
-    token: str | bool | None = None
+    token: str | bool | None = field(default=None, repr=False)
     cache_dir: str | Path | None = None
     local_files_only: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds, which may go to others: no token."""
+        return self.__dict__ | {"token": None if isinstance(self.token, str) else self.token}
 
 
 def download(repo: str, wanted: Wanted, source: Source, fresh: bool = False) -> Path:
     """The folder of a Hub repo at one commit, with all that is wanted in it.
 
-    A commit that is in the cache needs no request. A cached branch or tag is used when the Hub doesn't name its commit
-    at once (see `ganhub.patience.brief`); that is logged, and an answer that comes later is noted for the next call.
+    A commit that is in the cache needs no request, once the Hub has said what is in it. A cached branch or tag is used
+    when the Hub doesn't name its commit at once (see `ganhub.patience.brief`); that is logged, and an answer that comes
+    later is noted for the next call.
 
     Args:
         repo: Hub id.
@@ -65,8 +75,6 @@ def download(repo: str, wanted: Wanted, source: Source, fresh: bool = False) -> 
         validate_repo_id(repo)
     except HFValidationError as error:
         raise UserError(f"{repo}: not a Hub id ({first_line(error)})") from error
-    if not is_token(source.token if isinstance(source.token, str) else get_token() or ""):
-        raise UserError(f"{repo}: {BAD_TOKEN}")
     store = Store(repo, source.cache_dir)
     try:
         whole = None if fresh else store.copy(revision, wanted)
@@ -81,14 +89,14 @@ def download(repo: str, wanted: Wanted, source: Source, fresh: bool = False) -> 
                 )
         elif copy is None:
             copy = patient(store, wanted, source, revision)
-        elif whole is None or whole.id != revision:
+        elif whole is None or whole.id != revision or store.remembered(revision) is None:
             copy = prompt(store, wanted, source, revision, copy, whole is not None)
     except UserError:
         raise
     except ERRORS as error:
         if fresh and isinstance(error, httpx.ConnectError):
             raise UserError(f"{repo}: the Hub can't be reached, and only it has the newest version") from error
-        raise said(error, repo, revision) from error
+        raise said(error, store, revision) from error
     return store.path(copy.id)
 
 
@@ -103,13 +111,14 @@ def patient(store: Store, wanted: Wanted, source: Source, revision: str) -> Comm
 
 def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Commit, whole: bool) -> Commit:
     """The Hub's word if it comes at once, else the copy; a copy that lacks its card (not `whole`) waits a little."""
-    get_session()  # before the clock starts
+    with contextlib.suppress(Exception):  # the question raises it again
+        get_session()  # before the clock starts
 
     def late(commit: Commit) -> None:
         if commit.id != copy.id == store.find(revision):
             store.note_newer(revision, commit)
         elif commit.id == copy.id:  # the next load knows what another program left out
-            store.remember(commit)
+            store.note(commit)
 
     seconds = brief() if whole else PATIENCE_WITH_COPY
     answer = ask_briefly(lambda: ask(store.repo, source), seconds, late)
@@ -117,6 +126,8 @@ def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Co
         raise answer
     newest = answer if isinstance(answer, Commit) else store.newer(revision) if answer is None else None
     reason = f"the Hub didn't answer within {seconds:g} s" if answer is None else "the Hub can't be asked"
+    if isinstance(answer, UserError):
+        reason += f" ({str(answer).removeprefix(f'{store.repo}: ')})"
     if newest is not None and not (whole and newest.id == copy.id and has_all(copy, newest, wanted)):
         if newest is not answer:
             logger.warning("%s: has a newer version, %s; fetching it", store.repo, newest.id[:7])
@@ -130,6 +141,7 @@ def prompt(store: Store, wanted: Wanted, source: Source, revision: str, copy: Co
             reason = f"its version {newest.id[:7]} can't be fetched"
             store.forget_newer(revision)  # or the next load would wait for it again
     elif isinstance(answer, Commit):
+        store.note(answer)
         return copy
     logger.warning("%s: %s; using the copy of %s from the cache", store.repo, reason, copy.id[:7])
     return copy
@@ -142,7 +154,7 @@ def has_all(copy: Commit, announced: Commit, wanted: Wanted) -> bool:
 
 def ask(repo: str, source: Source, timeout: float = 10.0) -> Commit:
     """What the Hub has of a repo, in one request; one more a file where it tells no sizes and hashes in that."""
-    api = HfApi(token=source.token, library_name="ganhub", library_version=__version__)
+    api = HfApi(token=token_to_send(repo, source.token), library_name="ganhub", library_version=__version__)
     try:
         info = api.model_info(repo, revision=source.revision, files_metadata=True, timeout=timeout)
         siblings = {sibling.rfilename: sibling for sibling in info.siblings or [] if limit(sibling.rfilename)}
@@ -156,6 +168,23 @@ def ask(repo: str, source: Source, timeout: float = 10.0) -> Commit:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GarbledError(f"{repo}: {first_line(error)}") from error
+
+
+def token_to_send(repo: str, token: str | bool | None) -> str | bool:
+    """The token that goes with a request, False for none. The client may ask the Hub for another one first.
+
+    Raises:
+        UserError: it can't be read or sent.
+    """
+    try:
+        found = get_token_to_send(token) or ""
+    except LocalTokenNotFoundError as error:
+        raise UserError(f"{repo}: token=True, but there is no Hub token; {LOGIN}") from error
+    except Exception as error:  # of a file, of the network, of a CI that gives no token
+        raise UserError(f"{repo}: the Hub token can't be had ({first_line(error)}); {LOGIN}") from error
+    if not is_token(found):
+        raise UserError(f"{repo}: {BAD_TOKEN}")
+    return found or False
 
 
 def announced(sibling: RepoSibling) -> tuple[Any, Any] | None:
@@ -183,7 +212,7 @@ def fetch(store: Store, commit: Commit, wanted: Wanted, source: Source, patience
     store.remember(commit)
     for name in names:
         if not store.intact(commit, name) and not store.reuse(commit, name):
-            fetch_file(store, commit, name, source.token, patience)
+            fetch_file(store, commit, name, token_to_send(store.repo, source.token), patience)
 
 
 def is_definite(error: BaseException) -> bool:
@@ -192,21 +221,29 @@ def is_definite(error: BaseException) -> bool:
     return response is not None and response.status_code in DEFINITE and any(map(response.headers.get, HUBS_OWN))
 
 
-def said(error: BaseException, repo: str, revision: str) -> UserError:
+def is_of_cache(error: OSError, folder: Path) -> bool:
+    """Is it the cache that can't be written, and not a certificate that can't be read?"""
+    file = None if error.filename is None else Path(str(error.filename))
+    return error.errno in NO_ROOM or (file is not None and (file.is_relative_to(folder) or folder.is_relative_to(file)))
+
+
+def said(error: BaseException, store: Store, revision: str) -> UserError:
     """The line for an error of loading."""
+    repo = store.repo
     page = f"{constants.ENDPOINT}/{repo}"
-    login = "set HF_TOKEN or run `hf auth login`"
+    if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403) and not is_definite(error):
+        return explain(GarbledError(), repo)
     if isinstance(error, RevisionNotFoundError):
         return UserError(f"{repo}: has no revision {revision!r} on the Hub")
     if isinstance(error, GatedRepoError):
-        return UserError(f"{repo}: is gated; accept its terms at {page}, and {login} of an account that did")
+        return UserError(f"{repo}: is gated; accept its terms at {page}, and {LOGIN} of an account that did")
     if isinstance(error, RepositoryNotFoundError):
         return UserError(
             f"{repo}: no such model on the Hub and no such folder here; or it is private and no valid token is set "
-            f"({login})"
+            f"({LOGIN})"
         )
     if isinstance(error, HfHubHTTPError) and error.response.status_code == 401:
-        return UserError(f"{repo}: the Hub doesn't accept this token; {login} with a valid one")
+        return UserError(f"{repo}: the Hub doesn't accept this token; {LOGIN} with a valid one")
     if isinstance(error, DamagedError):
         return UserError(f"{repo}: {error}; try again, and tell its owner if it stays so")
     if isinstance(error, httpx.ConnectError):
@@ -214,7 +251,8 @@ def said(error: BaseException, repo: str, revision: str) -> UserError:
             f"{repo}: no folder here, nothing to go by in the cache, and the Hub can't be reached; try online"
         )
     if isinstance(error, OSError) and not isinstance(error, ConnectionError | HfHubHTTPError):
-        return UserError(
-            f"{repo}: the cache can't be written ({error.strerror or first_line(error)}); make room or set HF_HOME"
-        )
+        why = error.strerror or first_line(error)
+        if is_of_cache(error, store.folder):
+            return UserError(f"{repo}: the cache can't be written ({why}); make room or set HF_HOME")
+        return UserError(f"{repo}: the Hub can't be asked ({why}); check SSL_CERT_FILE, SSL_CERT_DIR and the network")
     return explain(error, repo)

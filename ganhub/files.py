@@ -19,8 +19,8 @@ def sha256(file: Path) -> str:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write aside and rename, so that a full disk or a kill leaves the old file."""
-    write_aside(file, lambda aside: aside.write_text(text, encoding="utf-8"))
+    """Write aside and rename, so that a full disk or a kill leaves the old file; the same bytes on every system."""
+    write_aside(file, lambda aside: aside.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def write_aside(file: Path, write: Callable[[Path], Any]) -> None:

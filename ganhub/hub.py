@@ -57,7 +57,7 @@ def resolve(
 
 def locate(name: str | Path, wanted: Wanted, source: Source) -> Path:
     """As `resolve`, for what is wanted and no more."""
-    folder = find_here(name) or download(str(name), wanted, source)
+    folder = find_here(name, source.revision) or download(str(name), wanted, source)
     if wanted.snapshot is None:
         return folder
     inner = folder / snapshot_folder(wanted.snapshot)
@@ -67,18 +67,20 @@ def locate(name: str | Path, wanted: Wanted, source: Source) -> Path:
     return inner
 
 
-def find_here(name: str | Path) -> Path | None:
+def find_here(name: str | Path, revision: str | None = None) -> Path | None:
     """The folder of a zoo name or of a folder; None for a Hub id.
 
     Raises:
-        UserError: it can't be any of these.
+        UserError: it can't be any of these, or a revision is asked for of what has none.
     """
     text = str(name)
     if text in zoo_names():
+        refuse_revision(text, "comes with ganhub", revision)
         return ZOO / text
     try:
         folder = Path(text).expanduser()
         if folder.is_dir():
+            refuse_revision(text, "is a folder here", revision)
             return folder
         if folder.exists():
             raise UserError(f"{text}: is a file; give the model folder that holds {INDEX_FILE}")
@@ -89,6 +91,11 @@ def find_here(name: str | Path) -> Path | None:
             f"{text}: no such model; known: {', '.join(zoo_names())}, a folder, or a Hub id such as user/repo"
         )
     return None
+
+
+def refuse_revision(name: str, what: str, revision: str | None) -> None:
+    if revision:
+        raise UserError(f"{name}: {what} and has no revisions; leave out revision")
 
 
 def snapshots(
@@ -109,7 +116,7 @@ def snapshots(
     Raises:
         UserError: as `resolve`.
     """
-    if (folder := find_here(name)) is not None:
+    if (folder := find_here(name, revision)) is not None:
         return local_snapshots(folder)
     source = Source(revision, token, cache_dir, local_files_only)
     folder = download(str(name), Wanted(card=False), source)

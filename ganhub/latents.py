@@ -16,13 +16,18 @@ def sample(seeds: Sequence[int], latent_dim: int) -> Tensor:
     Every row comes from a generator of its own, so it depends on its seed alone and not on its neighbours, and a seed
     means the same latent on every device.
     """
-    return draw_each([torch.Generator().manual_seed(seed) for seed in seeds], latent_dim)
+    return draw_each(sources_of(seeds), latent_dim)
+
+
+def sources_of(seeds: Sequence[int]) -> list[torch.Generator]:
+    return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
 
 
 def draw_each(sources: Sequence[torch.Generator], latent_dim: int) -> Tensor:
     """The next latent of each of these, (len(sources), latent_dim)."""
-    rows = [torch.randn(latent_dim, generator=source) for source in sources]
-    return torch.stack(rows) if rows else torch.empty(0, latent_dim)
+    kind: Any = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are: a seed is a picture
+    rows = [torch.randn(latent_dim, generator=source, **kind) for source in sources]
+    return torch.stack(rows) if rows else torch.empty(0, latent_dim, **kind)
 
 
 @torch.no_grad()
@@ -43,10 +48,10 @@ def latents_for(
         labels: one a seed where it is conditional.
         batch_size: latents judged at once.
     """
-    sources = [torch.Generator().manual_seed(seed) for seed in seeds]
+    sources = sources_of(seeds)
     z = draw_each(sources, generator.config.latent_dim)
-    classes = None if labels is None else torch.tensor(labels, dtype=torch.long)
-    left = torch.arange(len(z))
+    classes = None if labels is None else torch.tensor(labels, dtype=torch.long, device="cpu")
+    left = torch.arange(len(z), device="cpu")
     for _ in range(MAX_DRAWS - 1):
         if not len(left):
             break
@@ -60,7 +65,7 @@ def doubted(generator: Any, z: Tensor, labels: Tensor | None) -> Tensor:
     """Which of these latents a screen turns down, (B,) on the CPU; none without a screen."""
     device = generator.device
     doubts = generator.doubt(z.to(device, generator.dtype), None if labels is None else labels.to(device))
-    return torch.zeros(len(z), dtype=torch.bool) if doubts is None else (doubts > 0).cpu()
+    return torch.zeros(len(z), dtype=torch.bool, device="cpu") if doubts is None else (doubts > 0).cpu()
 
 
 def truncate(z: Tensor, truncation: float) -> Tensor:
@@ -71,3 +76,19 @@ def truncate(z: Tensor, truncation: float) -> Tensor:
     with a mapping network (ganhub.models.mapping) turns it into StyleGAN's own, among styles.
     """
     return z * truncation
+
+
+def slerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
+    """The latents at these shares of the way from one to another, along a great circle: (n, latent_dim).
+
+    Spherical linear interpolation (White 2016, https://arxiv.org/abs/1609.04468): halfway on a straight line latents
+    are shorter than any that the generator learnt from.
+
+    Args:
+        start, end: (latent_dim,) each.
+        shares: (n,); 0 gives `start`, 1 gives `end`.
+    """
+    cosine = torch.cosine_similarity(start, end, dim=0).clamp(-1, 1)
+    angle = cosine.acos().clamp(1e-4, torch.pi - 1e-4)  # there is no one way between equals, nor opposites
+    first, second = ((angle * part).sin() / angle.sin() for part in (1 - shares[:, None], shares[:, None]))
+    return first * start + second * end

@@ -39,6 +39,8 @@ MAX_SHEETS = 24  # fetched; of more, evenly chosen ones
 MAX_WEIGHTS = 2_010_000_000  # bytes: models.base.MAX_PARAMETERS as float32, and the header
 MAX_BESIDE = 2**27  # bytes of all that one fetch takes beside weights
 VARIANT = re.compile(r"[a-z0-9_]{1,20}", re.ASCII)
+WEIGHTS = re.compile(r"diffusion_pytorch_model(?:\.([a-z0-9_]{1,20}))?\.safetensors", re.ASCII)
+PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth"}
 PART = re.compile(
     r"(?:snapshots/\d{9}/)?(?:generator|discriminator)/"
     r"(?:(config\.json)|diffusion_pytorch_model(?:\.[a-z0-9_]{1,20})?\.safetensors)",
@@ -64,6 +66,19 @@ def weights_file(variant: str | None = None) -> str:
     if not isinstance(variant, str) or not VARIANT.fullmatch(variant):
         raise UserError(f"variant must be a short name such as fp16, got {variant!r}")
     return f"diffusion_pytorch_model.{variant}.safetensors"
+
+
+def other_weights(names: Collection[str]) -> str:
+    """What to do where a network's folder, with files of these names, lacks the weights that are asked for."""
+    variants = sorted(found[1] or "" for found in map(WEIGHTS.fullmatch, names) if found)
+    if variants:
+        return " or ".join(f'give variant="{name}"' if name else "leave out the variant" for name in variants[:3])
+    return "ganhub reads safetensors only" + ", never a pickle" * any(map(is_pickle, names))
+
+
+def is_pickle(path: str) -> bool:
+    """By its name."""
+    return bool(PICKLES.intersection(Path(path.lower()).suffixes))
 
 
 def limit(path: str) -> int | None:
@@ -183,10 +198,9 @@ class Wanted:
 
     def _hint(self, name: str, files: Collection[str]) -> str:
         folder, _, file = name.rpartition("/")
-        if file == INDEX_FILE:
-            return "; it is no model folder of ganhub (`python -m training publish` makes one)"
-        if self.variant and f"{folder}/{weights_file()}" in files:
-            return f"; leave out the variant {self.variant}"
-        if folder == DISCRIMINATOR:
+        if file == CONFIG_FILE and folder.rpartition("/")[2] == DISCRIMINATOR:
             return "; it was published without its discriminator"
-        return "; ganhub reads safetensors only, never a pickle"
+        if file in (INDEX_FILE, CONFIG_FILE):
+            return "; it is no model folder of ganhub (`python -m training publish` makes one)"
+        beside = [path.removeprefix(f"{folder}/") for path in files if path.startswith(f"{folder}/")]
+        return f"; {other_weights(beside)}"

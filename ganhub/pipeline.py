@@ -121,7 +121,8 @@ class GANPipeline(DiffusionPipeline):
         generator = load("generator", Generator)
         critic = load("discriminator", Discriminator) if discriminator else None
         pipe = cls(generator, critic, check_class_names(index, generator, folder))
-        pipe.origin = name, source
+        here = hub.find_here(name)
+        pipe.origin = here.absolute() if here else name, source
         pipe.directions = read_directions(folder, generator.config.latent_dim)
         return pipe
 
@@ -203,6 +204,7 @@ class GANPipeline(DiffusionPipeline):
         Raises:
             UserError: an argument is out of its range or doesn't fit the others.
         """
+        labels, seed, truncation = plain(labels), plain(seed), plain(truncation)
         if output_type not in ("pil", "pt", "np"):
             raise UserError(f"output_type must be 'pil', 'pt' or 'np', got {output_type!r}")
         if not is_int(batch_size) or batch_size < 1:
@@ -211,8 +213,6 @@ class GANPipeline(DiffusionPipeline):
             raise UserError(f"truncation must be between 0 and {MAX_TRUNCATION:g}, got {truncation!r}")
         if not isinstance(screen, bool):
             raise UserError(f"screen must be True or False, got {screen!r}")
-        labels, seed = plain(labels), plain(seed)
-        truncation = float(truncation)
         given = None if latents is None else self._given(latents)
         count = self._count(num_images, labels, seed, given)
         classes = self._labels(labels, count)
@@ -231,13 +231,12 @@ class GANPipeline(DiffusionPipeline):
         return GANPipelineOutput(images=convert(images, output_type), seeds=seeds, labels=classes)
 
     def _generate(self, z: Tensor, labels: list[int] | None, truncation: float) -> Tensor:
-        z = truncate(z, truncation).to(self.generator.device, self.generator.dtype)
+        z = truncate(z, float(truncation)).to(self.generator.device, self.generator.dtype)
         return self.generator(z, None if labels is None else torch.tensor(labels, device=z.device)).cpu()
 
     def _count(self, num_images: int | None, labels: Any, seed: Any, latents: Tensor | None) -> int:
         lists = {"latents": latents, "seed": seed, "labels": labels}
-        listed = {name: x for name, x in lists.items() if hasattr(x, "__len__") and not isinstance(x, str)}
-        lengths = {name: len(x) for name, x in listed.items() if getattr(x, "ndim", 1)}
+        lengths = {name: len(x) for name, x in lists.items() if hasattr(x, "__len__") and not isinstance(x, str)}
         count = next(iter(lengths.values()), 8) if num_images is None else num_images
         if not is_int(count) or not 1 <= count <= MAX_IMAGES:
             raise UserError(f"num_images must be a whole number from 1 to {MAX_IMAGES}, got {count!r}")
@@ -278,7 +277,7 @@ class GANPipeline(DiffusionPipeline):
     def _given(self, latents: Any) -> Tensor:
         dim = self.generator.config.latent_dim
         try:
-            z = torch.as_tensor(latents, dtype=torch.float32)
+            z = torch.as_tensor(latents, dtype=torch.float32, device="cpu")
         except (TypeError, ValueError, RuntimeError) as error:
             kind = type(latents).__name__
             raise UserError(f"latents must be a tensor of shape (num_images, {dim}), got {kind}") from error

@@ -18,7 +18,7 @@ from ganhub.card import is_ours, read_facts, rename, unfilled
 from ganhub.differences import Pushed, local_files
 from ganhub.errors import UserError, first_line
 from ganhub.hub import fetched, find_here, locate
-from ganhub.layout import INDEX_FILE, Wanted, limit, weights_file
+from ganhub.layout import INDEX_FILE, Wanted, is_pickle, limit, weights_file
 from ganhub.models.base import WEIGHTS_FILE, Generator
 from ganhub.pipeline import GANPipeline
 from ganhub.push import push
@@ -26,7 +26,6 @@ from ganhub.standalone import PIPELINE_FILE, forget, leads_to_code
 
 VARIANTS = {"fp16": torch.float16}
 EXACT = "screening."  # weights that are kept as they are: a screen decides by a limit (ganhub.models.screen)
-PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth"}
 OTHER_WEIGHTS = re.compile(r"generator/diffusion_pytorch_model\.(\w+)\.safetensors", re.ASCII)
 TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml")
 HOMES = r"/home/[\w.-]+|/Users/[\w.-]+|/root|/tmp|/var/folders|/private/var|[A-Za-z]:[\\/]+Users"  # where people work
@@ -163,7 +162,7 @@ def check(folder: Path) -> None:
     """
     files = local_files(folder)
     for path, file in files.items():
-        if PICKLES.intersection(Path(path.lower()).suffixes):
+        if is_pickle(path):
             raise UserError(f"{folder / path}: a pickle can run code on whoever loads it; remove it from the folder")
         size, most = file.stat().st_size, limit(path)
         if most is not None and size > most:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ganhub import __version__
 from ganhub.errors import UserError, first_line
+from ganhub.files import write_text
 
 if TYPE_CHECKING:
     from ganhub.differences import Pushed
@@ -39,7 +40,7 @@ if __name__ == "__main__":
     try:
         from ganhub.studio import launch  # which refuses a port of nonsense before gradio reads it
 
-        launch(MODELS)
+        launch(MODELS, lenient=True)  # a model may be gone by the time that a Space wakes up
     except UserError as error:
         sys.exit(f"ganhub: {{error}}")
 '''
@@ -146,11 +147,12 @@ def is_open(name: str) -> bool:
     """May anybody read it? A Space that is told to fetch another model beforehand isn't even built."""
     from huggingface_hub import HfApi
 
-    from ganhub.explain import HUB_ERRORS, explain
+    from ganhub.explain import explain
+    from ganhub.patience import ERRORS, Patience, patiently
 
     try:
-        info = HfApi().model_info(name, token=False)
-    except HUB_ERRORS as error:
+        info = patiently(lambda timeout: HfApi().model_info(name, token=False, timeout=timeout), Patience())
+    except ERRORS as error:
         from huggingface_hub.errors import RepositoryNotFoundError
 
         if isinstance(error, RepositoryNotFoundError):
@@ -169,9 +171,9 @@ def write(folder: Path, models: Sequence[Shown], title: str) -> None:
     names = json.dumps([model.name for model in models], indent=4).replace("\n]", ",\n]")
     try:
         copy_package(folder, zoo)
-        (folder / "app.py").write_text(APP.format(models=names), encoding="utf-8")
-        (folder / "requirements.txt").write_text(requirements(), encoding="utf-8")
-        (folder / "README.md").write_text(readme(models, title), encoding="utf-8")
+        write_text(folder / "app.py", APP.format(models=names))
+        write_text(folder / "requirements.txt", requirements())
+        write_text(folder / "README.md", readme(models, title))
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({first_line(error)})") from error
 

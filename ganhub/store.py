@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -128,17 +129,28 @@ class Store:
         with contextlib.suppress(OSError):
             (self.folder / "ganhub" / "newer" / revision).unlink(missing_ok=True)
 
+    def note(self, commit: Commit) -> None:
+        """`remember` it where that is news, if the cache can be written to."""
+        with contextlib.suppress(OSError):
+            if self.remembered(commit.id) != commit:
+                self.remember(commit)
+
     def remember(self, commit: Commit) -> None:
         files = {path: [blob.size, blob.digest] for path, blob in commit.files.items()}
         self._write(self.folder / "ganhub" / f"{commit.id}.json", json.dumps(files, indent=1))
 
-    def recall(self, commit: str) -> Commit | None:
-        """What the Hub announced for a commit; by its links where another program fetched it; None when unknown."""
+    def remembered(self, commit: str) -> Commit | None:
+        """What the Hub announced for a commit; None where it was never asked."""
         try:
             files = read_object(self.folder / "ganhub" / f"{commit}.json")
             return make_commit(commit, {path: (size, digest) for path, (size, digest) in files.items()})
         except (FileNotFoundError, UserError, ValueError, TypeError):
-            pass
+            return None
+
+    def recall(self, commit: str) -> Commit | None:
+        """The same; by its links where another program fetched it, perhaps in part; None when unknown."""
+        if known := self.remembered(commit):
+            return known
         files = {}
         for file in self.path(commit).rglob("*"):
             if file.is_symlink() and file.is_file():
@@ -203,8 +215,11 @@ class Store:
         link = self._unique()
         try:
             link.symlink_to(os.path.relpath(blob, file.parent))
-        except OSError:  # a disk without links
-            os.link(blob, link)
+        except OSError:  # a disk without such links
+            try:
+                os.link(blob, link)
+            except OSError:  # or without any
+                shutil.copyfile(blob, link)
         os.replace(link, file)
 
     def _read(self, file: Path) -> str | None:
@@ -224,7 +239,7 @@ class Store:
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = self._unique()
         try:
-            aside.write_text(text, encoding="utf-8")
+            aside.write_text(text, encoding="utf-8", newline="\n")
             os.replace(aside, file)
         finally:
             aside.unlink(missing_ok=True)

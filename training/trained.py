@@ -54,7 +54,7 @@ def open_trained(name: str, discriminator: bool = False) -> Trained:
         UserError: there is none such, or its files are missing, damaged or don't fit each other.
     """
     from ganhub import hub
-    from ganhub.pipeline import GANPipeline, read_index
+    from ganhub.pipeline import GANPipeline
     from training import checkpoint
     from training.growing import check_grown
 
@@ -66,8 +66,6 @@ def open_trained(name: str, discriminator: bool = False) -> Trained:
         networks = checkpoint.load_networks(folder, recipe, len(record["class_names"]))
         return Trained(*networks, recipe)
     found = hub.resolve(name, discriminator=discriminator)
-    if discriminator and not any(read_index(found).get("discriminator") or ()):
-        raise UserError(f"{name}: has no discriminator; take the run's folder, or a model that was exported with one")
     pipe = GANPipeline.from_pretrained(found, discriminator=discriminator)
     file = found / RECIPE_FILE
     return Trained(pipe.generator, pipe.discriminator, Recipe.load(file) if file.exists() else None)

@@ -12,6 +12,7 @@ loader (a missing weight is a warning, a missing file falls back to a pickle, an
 `from_pretrained` here reads one safetensors file, and compares it with the model key by key before taking any memory.
 """
 
+import contextlib
 import inspect
 import json
 from collections.abc import Iterable
@@ -75,7 +76,10 @@ class GANModule(ModelMixin, ConfigMixin):
                 not this class's, or a weight is not finite.
         """
         folder = Path(name, subfolder)
-        if cls.part and subfolder in ("", cls.part) and not (folder / CONFIG_FILE).is_file():
+        with contextlib.suppress(RuntimeError):  # ~ of nobody
+            folder = folder.expanduser()
+        alone = subfolder == "" and snapshot is None and not revision and (folder / CONFIG_FILE).is_file()
+        if cls.part and subfolder in ("", cls.part) and not alone:
             wanted = Wanted((cls.part,), variant, snapshot, card=False)
             folder = hub.locate(name, wanted, hub.Source(revision, token, cache_dir, local_files_only)) / cls.part
         from ganhub.models.families import find_family  # which knows all families, and they know this module

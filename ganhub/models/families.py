@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from ganhub.errors import UserError, shorten
 from ganhub.files import read_object
-from ganhub.layout import CONFIG_FILE, INDEX_FILE, split_names
+from ganhub.layout import CONFIG_FILE, DISCRIMINATOR, INDEX_FILE, split_names
 from ganhub.models import ARCHITECTURES
 from ganhub.models.base import ARCH_KEY, GANModule
 from ganhub.models.base import Discriminator as AutoDiscriminator
@@ -31,9 +31,14 @@ def find_class(index: dict[str, Any], part: str, base: type[Network], folder: Pa
         folder: for the message.
 
     Raises:
-        UserError: there is no such family here; it names the ganhub that has it, where the file says so.
+        UserError: the model has no discriminator; or there is no such family here, and then it names the ganhub that
+            has it, where the file says so.
     """
     entry = index.get(part)
+    if part == DISCRIMINATOR and entry in (None, [None, None]):
+        raise UserError(
+            f"{folder}: has no discriminator; take the run that it was exported from, or a model that was made with one"
+        )
     library, name = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
     prefix, _, arch = str(library).rpartition(".")
     if prefix != "ganhub.models" or arch not in ARCHITECTURES or name != base.__name__:
@@ -59,10 +64,12 @@ def check_class_names(index: dict[str, Any], generator: AutoGenerator, folder: P
     names = split_names(index.get("class_names"))
     if names is None:
         return None
-    usable = isinstance(names, list) and all(isinstance(name, str) and NAME.fullmatch(name) for name in names)
+    usable = isinstance(names, list) and all(
+        isinstance(name, str) and NAME.fullmatch(name) and name.isprintable() for name in names
+    )
     if not usable or len(set(names)) != len(names) or len(names) != generator.config.num_classes:
         raise UserError(
             f"{folder / INDEX_FILE}: class_names must name each of {generator.config.num_classes} classes, "
-            "no two alike, in one line of 1 to 100 characters"
+            "no two alike, in one line of 1 to 100 printable characters"
         )
     return names

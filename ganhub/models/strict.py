@@ -7,7 +7,7 @@ from safetensors import SafetensorError, safe_open
 
 from ganhub.errors import UserError, first_line, shorten
 from ganhub.files import read_object
-from ganhub.layout import CONFIG_FILE
+from ganhub.layout import CONFIG_FILE, other_weights
 from ganhub.models.base import ARCH_KEY, DTYPES, GANModule, Module, arguments_of, sketch
 from ganhub.versions import how_to_update_for
 
@@ -42,7 +42,8 @@ def check_weights(cls: type[Module], config: dict[str, Any], file: Path) -> Modu
     """Compare the header of the weights with a model on the meta device, which is returned: nothing is read yet."""
     folder = file.parent
     if not file.is_file():
-        raise UserError(f"{folder}: no {file.name} here; ganhub reads safetensors only, never a pickle")
+        hint = other_weights([path.name for path in folder.iterdir()])
+        raise UserError(f"{folder}: no {file.name} here; {hint}")
     try:
         with safe_open(file, framework="pt") as weights:
             slices = {key: weights.get_slice(key) for key in weights.keys()}  # noqa: SIM118

@@ -6,9 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from huggingface_hub import HfApi
 from PIL import Image
 
-from ganhub import cli
+from ganhub import GANPipeline, cli
+from tests.ganhub.test_download import new_version
+from tests.ganhub.test_screen import screened
 
 
 def run(*arguments):
@@ -34,6 +37,28 @@ def test_generate_writes_the_pipelines_pictures(model, pipe, tmp_path, capsys):
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     for name, picture in zip(names, pipe(6, labels=[0, 1, 2, 0, 1, 2], seed=7).images, strict=True):
         assert Image.open(out / name).tobytes() == picture.tobytes()
+
+
+def drawn(folder):
+    return [Image.open(file).tobytes() for file in sorted(folder.iterdir())]
+
+
+def test_generate_takes_every_first_latent_where_it_is_told_to(tmp_path):
+    pipe = GANPipeline(screened())
+    pipe.save_pretrained(tmp_path / "model")
+    for screen, options in ((True, []), (False, ["--no-screen"])):
+        run("generate", tmp_path / "model", "--num", 20, "--out", tmp_path / f"{screen}", *options)
+        assert drawn(tmp_path / f"{screen}") == [image.tobytes() for image in pipe(20, screen=screen).images]
+    assert drawn(tmp_path / "True") != drawn(tmp_path / "False")
+
+
+def test_generate_draws_the_revision_that_is_asked_for(repo, model, pipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANHUB_PATIENCE", "30")
+    first = HfApi().repo_info(repo).sha
+    new_version(repo, pipe, tmp_path)
+    run("generate", repo, "--num", 2, "--out", tmp_path / "new")
+    run("generate", repo, "--revision", first, "--num", 2, "--out", tmp_path / "first")
+    assert drawn(tmp_path / "first") == [image.tobytes() for image in pipe(2).images] != drawn(tmp_path / "new")
 
 
 def test_generate_writes_a_grid(model, tmp_path):
@@ -143,3 +168,20 @@ def test_importing_ganhub_or_asking_for_help_loads_nothing_heavy():
     assert "torch" in modules_after("from ganhub import GANPipeline")
     done = subprocess.run([sys.executable, "-m", "ganhub", "--help"], capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0 and "generate" in done.stdout
+
+
+def test_nobody_is_told_what_is_done_here():
+    code = """
+def tell():
+    from huggingface_hub import constants
+    from ganhub.studio import build
+    import gradio
+    print(constants.HF_HUB_DISABLE_TELEMETRY, gradio.Blocks().analytics_enabled)
+
+from ganhub.command import run_command
+run_command(tell)
+"""
+    told = {"HF_HUB_DISABLE_TELEMETRY", "DISABLE_TELEMETRY", "DO_NOT_TRACK", "GRADIO_ANALYTICS_ENABLED"}
+    environment = {name: value for name, value in os.environ.items() if name not in told}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout == "True False\n", done.stderr[-2000:]

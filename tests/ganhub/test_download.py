@@ -1,14 +1,17 @@
 """Downloads from a Hub that fails in every way: what comes is right, or one line, or the copy in the cache."""
 
 import copy
+import errno
 import logging
 import os
+import shutil
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi, constants, scan_cache_dir, snapshot_download
+from huggingface_hub import HfApi, close_session, constants, scan_cache_dir, snapshot_download
 
 from ganhub import GANPipeline, UserError
 from ganhub.download import Source, ask
@@ -38,6 +41,24 @@ def pixels(name, **options):
 def asked(hub, repo):
     """The requests for this repo: those of an earlier test may still be answered, slow as it made the Hub."""
     return [request for request in hub.requests if repo in request["path"]]
+
+
+def notes(repo, cache):
+    """What ganhub remembers of a repo."""
+    return cache / f"models--{repo.replace('/', '--')}" / "ganhub"
+
+
+@pytest.fixture
+def wait_for_late_answer():
+    """Of this test: those of others may take longer."""
+    before = threading.enumerate()
+
+    def wait():
+        for thread in threading.enumerate():
+            if thread.name == "ganhub-asks" and thread not in before:
+                thread.join(10)
+
+    return wait
 
 
 def new_version(repo, pipe, folder):
@@ -230,6 +251,9 @@ def test_a_proxy_that_refuses_is_not_the_hub(hub, repo, model, cache, status, wa
     with caplog.at_level(logging.WARNING, "ganhub"):
         assert pixels(repo, cache_dir=cache) == pixels(model)
     assert "the Hub can't be asked; using the copy" in caplog.text
+    if status != 404:
+        with pytest.raises(UserError, match=f"{repo}: what answered isn't the Hub"):
+            pixels(repo, cache_dir=cache.parent / "other")
 
 
 def test_a_mirror_that_tells_sizes_and_hashes_only_with_the_files(hub, repo, model, cache, monkeypatch):
@@ -256,7 +280,7 @@ def test_a_late_answer_is_known_the_next_time(hub, repo, pipe, cache, caplog):
     commit = new_version(repo, pipe, cache.parent)
     hub.fault("/api/models", kind="delay", seconds=0.4, times=1)
     assert pixels(repo, cache_dir=cache) == old
-    note = cache / f"models--{repo.replace('/', '--')}" / "ganhub" / "newer" / "main"
+    note = notes(repo, cache) / "newer" / "main"
     deadline = time.monotonic() + 10
     while not note.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -264,6 +288,30 @@ def test_a_late_answer_is_known_the_next_time(hub, repo, pipe, cache, caplog):
     with caplog.at_level(logging.WARNING, "ganhub"):
         assert pixels(repo, cache_dir=cache) != old
     assert f"{repo}: has a newer version, {commit[:7]}; fetching it" in caplog.text
+
+
+def test_a_late_answer_that_says_nothing_new_writes_nothing(hub, repo, cache, wait_for_late_answer):
+    commit = HfApi().repo_info(repo).sha
+    pixels(repo, cache_dir=cache)
+    written = (notes(repo, cache) / f"{commit}.json").stat().st_mtime_ns
+    hub.fault("/api/models", kind="delay", seconds=0.3)
+    pixels(repo, cache_dir=cache)
+    wait_for_late_answer()
+    assert (notes(repo, cache) / f"{commit}.json").stat().st_mtime_ns == written
+
+
+def test_a_late_answer_to_a_cache_that_cant_be_written_to_is_no_trouble(
+    hub, repo, model, cache, wait_for_late_answer, monkeypatch
+):
+    pixels(repo, cache_dir=cache)
+    shutil.rmtree(notes(repo, cache))
+    notes(repo, cache).write_text("a file, so nothing can be noted below it")
+    troubles = []
+    monkeypatch.setattr(threading, "excepthook", troubles.append)
+    hub.fault("/api/models", kind="delay", seconds=0.3)
+    assert pixels(repo, cache_dir=cache) == pixels(model)
+    wait_for_late_answer()
+    assert not troubles and not any(fault["times"] for fault in hub.faults)
 
 
 def test_a_note_of_a_newer_version_is_void_once_another_was_fetched(hub, repo, pipe, cache, wait_long):
@@ -276,7 +324,7 @@ def test_a_note_of_a_newer_version_is_void_once_another_was_fetched(hub, repo, p
     newest = resolve(repo, cache_dir=cache).name  # the note isn't needed: the Hub answered
     assert store.find("main") == newest != older.id and store.newer("main") is None
     store.note_newer("main", older)
-    os.utime(cache / f"models--{repo.replace('/', '--')}" / "ganhub" / "newer" / "main", (1, 1))
+    os.utime(notes(repo, cache) / "newer" / "main", (1, 1))
     assert store.newer("main") is None
 
 
@@ -352,6 +400,71 @@ def test_a_token_that_can_be_none_is_not_repeated(repo, cache, token):
     assert token not in str(caught.value)
 
 
+def test_a_token_is_looked_at_only_where_it_would_be_sent(repo, model, cache, wait_long, monkeypatch, caplog):
+    monkeypatch.setenv("HF_TOKEN", "hf_\u00e9")
+    with pytest.raises(UserError, match=f"{repo}: the Hub token has characters that none has"):
+        pixels(repo, cache_dir=cache)
+    assert pixels(repo, cache_dir=cache, token=False) == pixels(model)
+    assert pixels(repo, cache_dir=cache, local_files_only=True) == pixels(model)
+    with caplog.at_level(logging.WARNING, "ganhub"):
+        assert pixels(repo, cache_dir=cache) == pixels(model)
+    assert "the Hub can't be asked (the Hub token has characters that none has; set HF_TOKEN" in caplog.text
+    assert "\u00e9" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "trouble, words",
+    [
+        ("file", r"the Hub token can't be had \(.*Is a directory.*\); set HF_TOKEN or run `hf auth login`"),
+        ("oidc", r"the Hub token can't be had \(HF_OIDC_RESOURCE is set but .*\); set HF_TOKEN"),
+        ("none", "token=True, but there is no Hub token; set HF_TOKEN or run `hf auth login`"),
+    ],
+)
+def test_a_token_that_cant_be_had_is_one_line(repo, model, cache, wait_long, trouble, words, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    if trouble == "file":
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache.parent))
+    elif trouble == "oidc":
+        monkeypatch.setenv("HF_OIDC_RESOURCE", repo)
+        for name in ("HF_OIDC_ID_TOKEN", "GITHUB_ACTIONS"):
+            monkeypatch.delenv(name, raising=False)
+    token = True if trouble == "none" else None
+    with pytest.raises(UserError, match=f"^{repo}: {words}") as caught:
+        pixels(repo, cache_dir=cache, token=token)
+    assert "\n" not in str(caught.value)
+    pixels(repo, cache_dir=cache, token=False)
+    assert pixels(repo, cache_dir=cache, token=token) == pixels(model)
+
+
+def test_certificates_that_arent_there_leave_the_copy(repo, model, cache, wait_long, monkeypatch, caplog):
+    pixels(repo, cache_dir=cache)
+    monkeypatch.setenv("SSL_CERT_FILE", "/missing.pem")
+    close_session()
+    with caplog.at_level(logging.WARNING, "ganhub"):
+        assert pixels(repo, cache_dir=cache) == pixels(model)
+    assert "the Hub can't be asked; using the copy" in caplog.text
+    words = rf"^{repo}: the Hub can't be asked \(No such file or directory\); check SSL_CERT_FILE"
+    with pytest.raises(UserError, match=words):
+        pixels(repo, cache_dir=cache.parent / "other")
+
+
+def test_a_cache_that_cant_be_written_is_called_so(repo, cache):
+    cache.write_text("a file")
+    with pytest.raises(UserError, match=rf"^{repo}: the cache can't be written \(Not a directory\); make room or set"):
+        pixels(repo, cache_dir=cache)
+
+
+def test_a_disk_without_links_holds_files(hub, repo, model, cache, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    assert pixels(repo, cache_dir=cache) == pixels(model)
+    assert pixels(repo, cache_dir=cache, local_files_only=True) == pixels(model)
+    assert not [file for file in cache.rglob("*") if file.is_symlink()]
+
+
 def test_what_hf_fetched_loads_without_asking_and_hf_finds_what_we_fetched(hub, repo, model, cache):
     snapshot_download(repo, cache_dir=cache / "theirs")
     folder = resolve(repo, cache_dir=cache / "ours", discriminator=True)
@@ -367,6 +480,18 @@ def test_what_another_program_left_out_is_fetched(repo, cache, wait_long):
     assert not (Path(theirs) / "README.md").exists()
     folder = resolve(repo, cache_dir=cache)
     assert str(folder) == theirs and (folder / "README.md").is_file()
+
+
+@pytest.mark.parametrize("part", [["model_index.json", "generator/*"], None])
+def test_a_commit_that_another_program_fetched_is_completed_and_then_needs_no_request(
+    hub, repo, cache, wait_long, part
+):
+    commit = HfApi().repo_info(repo).sha
+    snapshot_download(repo, revision=commit, cache_dir=cache, allow_patterns=part)
+    assert (resolve(repo, commit, cache_dir=cache) / "README.md").is_file()
+    hub.requests.clear()
+    assert (resolve(repo, commit, cache_dir=cache) / "README.md").is_file()
+    assert asked(hub, repo) == []
 
 
 def test_many_at_once_share_one_cache(repo, model, cache):

@@ -1,13 +1,15 @@
 """Hub ids, with the real client against a local stand-in for the Hub."""
 
 import os
+import pickle
 import subprocess
 import sys
 
 import pytest
 from huggingface_hub import HfApi
 
-from ganhub import GANPipeline, UserError
+from ganhub import AutoGenerator, GANPipeline, UserError
+from ganhub.hub import resolve, snapshots
 
 
 @pytest.fixture
@@ -39,6 +41,21 @@ def test_a_revision_is_that_revision(repo, model, monkeypatch):
     with pytest.raises(UserError):
         GANPipeline.from_pretrained(repo)
     assert GANPipeline.from_pretrained(repo, revision=first)(2).images[0].tobytes() == before
+
+
+@pytest.mark.parametrize("load", [GANPipeline.from_pretrained, AutoGenerator.from_pretrained, resolve, snapshots])
+def test_what_has_no_revisions_says_so(load, model):
+    here = "is a folder here"
+    for name, what in ((model, here), (model / "generator", here), ("digits", "comes with ganhub")):
+        with pytest.raises(UserError, match=f"^{name}: {what} and has no revisions; leave out revision$"):
+            load(name, revision="v1")
+
+
+def test_where_a_model_came_from_tells_nobody_the_token(repo):
+    origin = GANPipeline.from_pretrained(repo, token="hf_alice_read").origin
+    assert origin[1].token == "hf_alice_read"
+    assert "hf_alice" not in repr(origin) and b"hf_alice" not in pickle.dumps(origin)
+    assert pickle.loads(pickle.dumps(origin))[1].token is None
 
 
 def test_the_cache_serves_while_the_hub_is_away(hub, repo):

@@ -55,6 +55,10 @@ CASES = {
     "wrong names": (lambda f: edit_json(f / "model_index.json", class_names=["a"]), "class_names must name each of 3"),
     "names alike": (lambda f: edit_json(f / "model_index.json", class_names=["a", "a", "b"]), "no two alike"),
     "empty name": (lambda f: edit_json(f / "model_index.json", class_names=["", "a", "b"]), "class_names must name"),
+    "steering name": (
+        lambda f: edit_json(f / "model_index.json", class_names=["a\x1b[2J", "b", "c"]),
+        "class_names must name .* printable",
+    ),
     "deep index": (lambda f: (f / "model_index.json").write_text("[" * 200_000), "not valid JSON"),
     "huge index": (lambda f: (f / "model_index.json").write_text(" " * 2**21), "larger than"),
     "binary config": (lambda f: (f / "generator/config.json").write_bytes(b"\xff\xfe"), "not valid JSON"),
@@ -75,7 +79,7 @@ CASES = {
     "float choice": (lambda f: edit_json(f / "generator/config.json", kernel=4.0), "kernel to be one of 3, 4, 5"),
     "wrong type": (lambda f: edit_json(f / "generator/config.json", width="4"), "whole number as width"),
     "config of another": (lambda f: edit_json(f / "generator/config.json", width=8), "the config asks for"),
-    "missing file": (lambda f: (f / WEIGHTS).unlink(), "safetensors only, never a pickle"),
+    "missing file": (lambda f: (f / WEIGHTS).unlink(), "model.safetensors here; ganhub reads safetensors only$"),
     "only a pickle": (only_a_pickle, "safetensors only, never a pickle"),
     "empty file": (lambda f: cut(f / WEIGHTS, 0), "damaged or cut short"),
     "truncated": (lambda f: cut(f / WEIGHTS, 2000), "damaged or cut short"),
@@ -103,6 +107,15 @@ def test_the_discriminator_loads_when_asked(model, pipe):
     assert GANPipeline.from_pretrained(model).discriminator is None
     loaded = GANPipeline.from_pretrained(model, discriminator=True).discriminator
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), pipe.discriminator.parameters(), strict=True))
+
+
+def test_a_model_that_was_made_without_a_discriminator_says_so(model, pipe, tmp_path):
+    folder = tmp_path / "half"
+    GANPipeline(pipe.generator, None, pipe.class_names).save_pretrained(folder)
+    edit_json(model / "model_index.json", discriminator=...)
+    for name in (folder, model):
+        with pytest.raises(UserError, match=f"^{name}: has no discriminator; take the run that it was exported from"):
+            GANPipeline.from_pretrained(name, discriminator=True)
 
 
 def test_an_index_of_shards_is_not_followed(model, pipe):

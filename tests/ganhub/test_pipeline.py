@@ -1,5 +1,7 @@
 """One seed is one picture, and bad arguments are one line."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -92,6 +94,20 @@ def test_given_latents_are_used():
     assert given_.seeds is None
 
 
+def test_torchs_default_device_changes_nothing():
+    drawn, given_ = PIPE(3, labels=[0, 1, 2], seed=5), PIPE(latents=[[0.5] * 8, [1.0] * 8], labels=1)
+    with torch.device("meta"):
+        elsewhere = PIPE(3, labels=[0, 1, 2], seed=5), PIPE(latents=[[0.5] * 8, [1.0] * 8], labels=1)
+    for here, there in zip((drawn, given_), elsewhere, strict=True):
+        assert [image.tobytes() for image in here.images] == [image.tobytes() for image in there.images]
+
+
+def test_truncation_may_be_any_one_number():
+    wanted = PIPE(2, labels=0, truncation=0.5, output_type="pt").images
+    for number in (np.float32(0.5), np.array(0.5), torch.tensor(0.5), Fraction(1, 2)):
+        assert torch.equal(PIPE(2, labels=0, truncation=number, output_type="pt").images, wanted)
+
+
 def test_a_class_goes_by_its_name_too():
     for named, labels in (("two", [2] * 3), (["two", 0, "1"], [2, 0, 1]), (("one",) * 3, [1] * 3), ("2", [2] * 3)):
         by_name, by_id = PIPE(3, labels=named), PIPE(3, labels=labels)
@@ -140,6 +156,7 @@ def test_the_pipeline_puts_its_networks_into_eval_mode():
         ({"truncation": -0.1}, "truncation must be between"),
         ({"truncation": float("nan")}, "truncation must be between"),
         ({"truncation": "1"}, "truncation must be between"),
+        ({"truncation": np.array([0.5])}, "truncation must be between"),
         ({"latents": torch.zeros(2, 9)}, r"latents must have shape \(num_images, 8\), got \(2, 9\)"),
         ({"latents": torch.zeros(2, 8), "num_images": 3}, "latents lists 2 for 3 images"),
         ({"latents": torch.zeros(8), "num_images": 1}, r"latents must have shape \(num_images, 8\), got \(8,\)"),

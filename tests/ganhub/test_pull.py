@@ -67,6 +67,18 @@ def test_the_zoo_is_found_by_its_family():
     assert type(ganhub.AutoDiscriminator.from_pretrained("digits")) is resnet.Discriminator
 
 
+def test_a_networks_name_is_looked_up_as_a_pipelines_is(model, pipe, monkeypatch):
+    shutil.copytree(model, model.parent / "digits")
+    monkeypatch.chdir(model.parent)
+    for subfolder in ("", "generator"):
+        assert type(ganhub.AutoGenerator.from_pretrained("digits", subfolder)) is resnet.Generator  # the zoo's
+    monkeypatch.setenv("HOME", str(model.parent))
+    for name, subfolder in (("~/model", ""), ("~/model", "generator"), ("~/model/generator", "")):
+        assert same(ganhub.AutoGenerator.from_pretrained(name, subfolder), pipe.generator)
+    with pytest.raises(UserError, match="~nobody-here/x: no such model"):
+        ganhub.AutoGenerator.from_pretrained("~nobody-here/x")
+
+
 def test_a_config_that_names_no_family(model, tmp_path):
     file = model / "generator" / "config.json"
     config = json.loads(file.read_text())
@@ -84,10 +96,21 @@ def test_a_variant_is_those_weights(where, hub, repo, model, pipe):
     loaded = GANPipeline.from_pretrained(name, variant="fp16")
     assert same(loaded.generator, copy.deepcopy(pipe.generator).half().float())
     assert not any(request["path"].endswith("model.safetensors") for request in hub.requests)
-    with pytest.raises(UserError, match=r"no .*diffusion_pytorch_model.bf16.safetensors"):
+    words = r"no .*diffusion_pytorch_model.bf16.safetensors.*; leave out the variant or give variant=\"fp16\"$"
+    with pytest.raises(UserError, match=words):
         GANPipeline.from_pretrained(name, variant="bf16")
     with pytest.raises(UserError, match="variant must be a short name"):
         GANPipeline.from_pretrained(name, variant="../x")
+
+
+@pytest.mark.parametrize("where", ["folder", "repo"])
+def test_a_model_of_one_variant_alone_says_which(where, repo, model):
+    if where == "repo":
+        HfApi().delete_file("generator/diffusion_pytorch_model.safetensors", repo)
+    else:
+        (model / "generator" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(UserError, match='no .*diffusion_pytorch_model.safetensors.*; give variant="fp16"$'):
+        GANPipeline.from_pretrained(model if where == "folder" else repo)
 
 
 @pytest.mark.parametrize("where", ["folder", "repo"])
@@ -97,11 +120,16 @@ def test_a_snapshot_is_the_generator_as_it_was(where, repo, model, monkeypatch):
     assert hub.snapshots(name) == [120000]
     then = GANPipeline.from_pretrained(name, snapshot=120000)
     assert same(then.generator, tiny_pipeline(channels=3).generator)
+    for subfolder in ("", "generator"):
+        assert same(ganhub.AutoGenerator.from_pretrained(name, subfolder, snapshot=120000), then.generator)
     assert hub.resolve(name, snapshot=120000).name == "000120000"
     with pytest.raises(UserError, match="has no snapshot 5; its snapshots: 120000"):
         GANPipeline.from_pretrained(name, snapshot=5)
     with pytest.raises(UserError, match="snapshot must be the number of real images"):
         GANPipeline.from_pretrained(name, snapshot="../..")
+    if where == "repo":
+        with pytest.raises(UserError, match="snapshots/000120000/discriminator/.*; it was published without its disc"):
+            GANPipeline.from_pretrained(name, snapshot=120000, discriminator=True)
 
 
 def test_a_newer_ganhub_is_asked_for_by_its_version(model):

@@ -43,7 +43,7 @@ def test_only_what_differs_is_sent_and_only_what_is_ours_is_deleted(hub, folder,
     ours = ("curves.png", "snapshots/000000010/generator/config.json", "generator/diffusion_pytorch_model.fp16.bin")
     ours += ("directions.safetensors", "snapshots/000000010.png")
     others = ("notes.md", "pictures/samples.png", "handler.py", "generator/net.py", "training/state.json")
-    others += ("snapshots/best.png",)
+    others += ("snapshots/best.png", "snapshots/2024-notes/run.md")
     for name in (*ours, *others):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)

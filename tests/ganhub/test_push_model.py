@@ -17,6 +17,7 @@ from ganhub.layout import Wanted
 from ganhub.publish import publish
 from tests.conftest import tiny_pipeline
 from tests.ganhub.pushing import commits, forget_weights, held, shown
+from training import __main__ as training
 
 WEIGHTS = "generator/diffusion_pytorch_model.safetensors"
 
@@ -162,6 +163,13 @@ def test_a_pipeline_pushes_what_it_was_loaded_from(hub, digits, repo):
     assert pixels(f"{repo}-copy") == pixels(digits)
 
 
+def test_a_pipeline_knows_its_folder_wherever_it_is_pushed_from(hub, digits, repo, monkeypatch):
+    monkeypatch.chdir(digits)
+    pipe = GANPipeline.from_pretrained(".")
+    monkeypatch.chdir("/")
+    assert pipe.push_to_hub(repo).differs and pixels(repo) == pixels(digits)
+
+
 def test_a_pipeline_pushes_only_what_is_of_the_model(hub, digits, repo, tmp_path, monkeypatch):
     """Other programs fetch all of a repo: training states, notes, pickles."""
     publish(digits, repo)
@@ -204,6 +212,25 @@ def test_a_pipeline_with_other_weights_or_of_no_folder_is_not_pushed(hub, digits
     with pytest.raises(UserError, match="the weights in memory are others"):
         pipe.push_to_hub("alice/none")
     assert shown(hub, "alice/none") is None
+
+
+@pytest.mark.parametrize("command", ["ganhub", "training"])
+def test_what_is_typed_reaches_the_hub(hub, digits, repo, command, monkeypatch):
+    name = f"{repo}-{command}"
+
+    def typed(*options):
+        words = ["push", digits, name] if command == "ganhub" else ["publish", digits, "--repo", name]
+        monkeypatch.setattr(sys, "argv", [command, *map(str, words), *options])
+        (cli if command == "ganhub" else training).main()
+
+    typed("--dry-run")
+    assert shown(hub, name) is None and not hub.log("POST")
+    typed("--private")
+    assert HfApi().repo_info(name).private
+    before = shown(hub, name)
+    (digits / "notes.md").write_text("new")
+    typed("--create-pr")
+    assert shown(hub, name) == before and "notes.md" in shown(hub, name, "refs/pr/1")
 
 
 def test_the_command_line_shows_the_files_and_ends_with_the_address(hub, repo, monkeypatch, capsys):

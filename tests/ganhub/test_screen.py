@@ -4,12 +4,15 @@ import dataclasses
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from ganhub import AutoGenerator, GANPipeline, UserError
 from ganhub.images import grid
 from ganhub.latents import MAX_DRAWS, latents_for, sample, truncate
+from ganhub.layout import weights_file
 from ganhub.models import resnet
 from ganhub.models.screen import Screen, pooled
+from ganhub.publish import add_variant
 from training.presets import PRESETS
 from training.runlog import sample_sheet
 
@@ -83,6 +86,25 @@ def test_a_row_depends_on_its_seed_and_its_label_alone():
     assert 0 < (others != together).any(1).sum() < len(SEEDS)
 
 
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_a_seed_means_the_same_latent_whatever_torch_takes_by_default(num_classes):
+    generator = screened(num_classes)
+    labels = [i % 3 for i in SEEDS] if num_classes else None
+    expected = latents_for(generator, SEEDS, labels), sample(SEEDS, 8), sample([], 8)
+    torch.set_default_dtype(torch.float64)
+    try:
+        doubles = latents_for(generator, SEEDS, labels), sample(SEEDS, 8), sample([], 8)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.device("meta"):
+        elsewhere = latents_for(generator, SEEDS, labels), sample(SEEDS, 8), sample([], 8)
+        unscreened = latents_for(resnet.Generator(**SMALL).to_empty(device="cpu").eval(), SEEDS)
+    for z, same, there in zip(expected, doubles, elsewhere, strict=True):
+        assert z.dtype == same.dtype == there.dtype == torch.float32
+        assert torch.equal(z, same) and torch.equal(z, there)
+    assert torch.equal(unscreened, expected[1])
+
+
 def test_a_screen_that_turns_down_everything_ends():
     generator = screened()
     generator.screening.offset += 1e6
@@ -113,6 +135,16 @@ def test_a_screen_is_saved_and_loaded(dtype, tmp_path):
     assert AutoGenerator.from_pretrained(tmp_path).screening.offset.shape == (3,)
     if dtype == torch.float32:
         assert torch.equal(loaded(30, output_type="pt").images, pipe(30, output_type="pt").images)
+
+
+def test_half_precision_leaves_a_screen_as_it_is(tmp_path):
+    GANPipeline(screened()).save_pretrained(tmp_path)
+    add_variant(tmp_path, "fp16")
+    plain, half = (load_file(tmp_path / "generator" / weights_file(variant)) for variant in (None, "fp16"))
+    exact = {key for key in plain if key.startswith("screening.")}
+    assert exact == {"screening.weight", "screening.offset"}
+    assert all(torch.equal(half[key], plain[key]) and half[key].dtype == torch.float32 for key in exact)
+    assert {half[key].dtype for key in plain.keys() - exact if plain[key].is_floating_point()} == {torch.float16}
 
 
 def test_doubts_read_the_maps_after_the_block_that_the_config_names():

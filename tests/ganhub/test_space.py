@@ -112,6 +112,21 @@ def test_a_private_model_isnt_fetched_by_the_builder_and_the_space_says_what_it_
     assert not (tmp_path / "ganhub" / "zoo").exists()
 
 
+@pytest.mark.parametrize("fault", [{"status": 503}, {"kind": "delay", "seconds": 4}])
+def test_whether_anybody_may_read_a_model_is_asked_again(hub, model_repo, fault, monkeypatch):
+    monkeypatch.setattr("ganhub.patience.ANSWER", 0.3)
+    hub.fault(f"/api/models/{model_repo}", **fault)
+    start = time.monotonic()
+    assert space.is_open(model_repo)
+    assert time.monotonic() - start < 3 and not any(fault["times"] for fault in hub.faults)
+
+
+def test_a_private_space_is_private(hub, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ganhub", "space", "alice/private-space", "--models", "digits", "--private"])
+    main()
+    assert HfApi().repo_info("alice/private-space", repo_type="space").private
+
+
 @pytest.mark.parametrize(
     ("models", "words"),
     [
