@@ -21,6 +21,8 @@ os.environ.update(  # before huggingface_hub and datasets are imported: they rea
     NO_PROXY="127.0.0.1,localhost",
     no_proxy="127.0.0.1,localhost",
     OMP_NUM_THREADS="1",  # tiny networks: a second thread only waits for the first
+    CUDA_VISIBLE_DEVICES="",  # what is exact here is so on a CPU
+    ACCELERATE_USE_CPU="true",
 )
 from tests.hub_server import HubServer  # noqa: E402
 

@@ -1,6 +1,7 @@
 """Tiny runs: seconds on two cores, and every part of the real loop."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from training.presets import PRESETS
 from training.recipe import Recipe
 
+ROOT = Path(__file__).parents[2]  # of the repository, for processes of their own
 SMALL = {
     "dcgan": {"generator": {"width": 4}, "discriminator": {"width": 4}, "resolution": 16},
     "mlp": {"generator": {"hidden": [16, 16]}, "discriminator": {"hidden": [16, 8]}, "resolution": 16},

@@ -15,6 +15,7 @@ from huggingface_hub.hf_api import RepoFile
 
 from ganhub import UserError
 from tests.hub_server import HubServer
+from tests.training.conftest import ROOT
 from tests.training.test_trainer import assert_same_run, contents, newest, start, wait_for
 from training import backup as module
 from training import checkpoint
@@ -320,7 +321,7 @@ def test_of_several_processes_one_restores_and_all_go_on(hub, whole, tmp_path):
         "Path(f'seen-{rank}').write_text(checkpoint.find(Path('run')).name)\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "go.py"]
-    env = {**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(Path.cwd())}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     address = f"hub://{whole[0]}"
     done = subprocess.run([*command, address], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,8 +1,8 @@
 """What can't be trained is refused before anything starts, by name and with the way out."""
 
 import dataclasses
+import inspect
 import re
-from pathlib import Path
 
 import pytest
 
@@ -210,7 +210,7 @@ def test_what_makes_no_sense_together_is_refused_with_the_way_out(changes, words
 
 
 def test_help_names_all_that_may_change_within_a_run():
-    said = Path("training/recipe.py").read_text().split("Fields with a new value then, such as augment_p=0.6: ")[1]
+    said = inspect.getsource(Recipe).split("Fields with a new value then, such as augment_p=0.6: ")[1]
     fields, further = said.split(". Whoever sets it")
     assert {*re.findall(r"\w+", fields)} - {"or"} == {*LATER} - {"later_kimg", "later"}
     assert "it sets later_kimg" in further and "and later once more" in further

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
@@ -26,12 +27,10 @@ CLASSES = ("zero", "one", "two")
 
 @pytest.fixture(autouse=True, scope="module")
 def quick():
-    """One thread, since tiny networks on busy cores lose by waiting more than they gain; a short two-sample test."""
-    threads, steps = torch.get_num_threads(), pixel_measures.MIN_STEPS
-    torch.set_num_threads(1)
+    """A short two-sample test."""
+    steps = pixel_measures.MIN_STEPS
     pixel_measures.MIN_STEPS = 10
     yield
-    torch.set_num_threads(threads)
     pixel_measures.MIN_STEPS = steps
 
 
@@ -187,6 +186,22 @@ def test_classes_are_asked_for_as_often_as_the_reference_has_them(labels, names,
     assert evaluate.asked_classes(pipe, real) == asked
     assert evaluate.labelled_alike(pipe, real) == (mix != "equal")
     assert evaluate.asked_classes(tiny_pipeline(0), real) == []
+
+
+def test_classes_are_recognised_by_name_not_by_number():
+    lens = SimpleNamespace(class_names=CLASSES)
+    found = measures.classes(torch.tensor([2, 0, 2]), torch.tensor([0, 1, 0]), ["two", "zero"], lens)
+    assert found["class_counts"] == {"zero": 1, "one": 0, "two": 2}
+    assert found["conditional_accuracy"] == 1
+    assert found["conditional_accuracy_per_class"] == {"zero": 1, "two": 1}
+
+
+def test_pictures_that_lie_sorted_by_class_are_compared_in_another_order(tmp_path):
+    """Or the first so many, which some metrics take, would be of one class."""
+    data = str(write_pictures(tmp_path, CLASSES))
+    train, real, _ = evaluate.read(Evaluate(tmp_path, data), Recipe(data=data, resolution=16))
+    for pictures in (train, real):
+        assert pictures.labels[:12].unique().tolist() == [0, 1, 2] and pictures.labels.bincount().tolist() == [12] * 3
 
 
 def test_the_mix_of_classes_is_that_of_the_reference(folders, tmp_path, monkeypatch):
@@ -350,7 +365,16 @@ def test_other_models_are_compared_under_the_same_protocol_only(measured, folder
     for reference in (used["reference"], older):
         file.write_text(json.dumps({**measured, "protocol": {**used, "reference": reference}}))
         assert read_kid(tmp_path, used) == {name: measured[name] for name in ("kid", "kid_stderr")}
-    for change in ({"samples": 99}, {"class_mix": "equal"}, {"reference": {**older, "count": 99}}):
+    others = [
+        {"samples": 99},
+        {"class_mix": "equal"},
+        {"extractor_sha256": None},
+        {"truncation": 0.5},
+        {"screen": False},
+    ]
+    for key, value in {"count": 99, "data": "other", "split": "train", "trained_on": True}.items():
+        others.append({"reference": {**older, key: value}})
+    for change in others:
         file.write_text(json.dumps({**measured, "protocol": {**used, **change}}))
         with pytest.raises(UserError, match=f"measured with another {next(iter(change))}"):
             read_kid(tmp_path, used)

@@ -19,6 +19,7 @@ from training.export import Export, about_run, command, minutes, run
 from training.folders import appearing
 from training.presets import PRESETS
 from training.recipe import Recipe
+from training.runlog import read_log
 from training.sources import settled
 from training.trainer import train
 
@@ -93,6 +94,7 @@ def test_an_older_checkpoint_can_be_taken(finished, tmp_path):
     folder, _ = finished
     run(Export(folder, tmp_path / "old", checkpoint=5))
     assert json.loads((tmp_path / "old" / "card.json").read_text())["kimg"] == pytest.approx(0.02)
+    assert read_log(tmp_path / "old" / "training_log.jsonl")[-1]["kimg"] == 0.02
     with pytest.raises(UserError, match="no checkpoint of step 7; there are 5, 10"):
         run(Export(folder, tmp_path / "x", checkpoint=7))
 

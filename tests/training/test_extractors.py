@@ -25,15 +25,6 @@ from training.references import hold_back, split_names
 from training.sources import data_name
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny networks on busy cores: threads that wait for each other cost more than they give."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def snippet(card: str) -> str:
     """The Python of a card."""
     return re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]

@@ -13,15 +13,6 @@ from ganhub import UserError
 from training import metrics, pixel_measures
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny networks on busy cores: threads that wait for each other cost more than they give."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def gaussian(count: int, dim: int, seed: int = 0, shift: float = 0.0) -> torch.Tensor:
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed)) + shift
 

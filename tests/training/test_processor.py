@@ -37,7 +37,10 @@ def page_faults(mode: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
 def test_memory_freed_by_a_step_serves_the_next() -> None:
-    assert page_faults("kept") < page_faults("as it is") / 10
+    usual = page_faults("as it is")
+    if not usual:
+        pytest.skip("page faults are not counted here")
+    assert page_faults("kept") < usual / 10
 
 
 def test_bf16_is_taken_for_granted_by_a_torch_that_cant_tell(monkeypatch: pytest.MonkeyPatch) -> None:

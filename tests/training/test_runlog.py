@@ -1,6 +1,7 @@
 """What a run writes for people, and the average that it draws from."""
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +13,13 @@ from safetensors.torch import load_file
 
 from ganhub import GANPipeline
 from ganhub.layout import evenly
-from training import trainer
+from tests.training.test_trainer import recipe_start
+from training import checkpoint, runlog, trainer
 from training.clock import Clock
 from training.critic import Critic
 from training.penalties import PENALTIES
 from training.recipe import Recipe
-from training.runlog import forget_after, read_log
+from training.runlog import Averages, forget_after, read_log, sample_sheet
 from training.steps import Game
 from training.trainer import ema_decay, train, update_ema
 
@@ -32,6 +34,51 @@ def test_snapshots_stay_and_load_and_the_sheets_become_an_animation(recipe, tmp_
     assert {value.dtype for key, value in weights.items() if key.endswith("weight")} == {torch.float16}
     with Image.open(tmp_path / "samples.gif") as gif:
         assert gif.n_frames == len(list((tmp_path / "samples").iterdir())) == 2
+
+
+def test_what_a_run_shows_and_keeps_is_the_average(recipe, tmp_path, monkeypatch):
+    networks = []
+
+    def noted(ema, network, decay):
+        networks.append({name: p.detach().clone() for name, p in network.named_parameters()})
+        update_ema(ema, network, decay)
+
+    monkeypatch.setattr(trainer, "update_ema", noted)
+    every = {"sample_kimg": 0.048, "save_kimg": 0.048, "snapshot_kimg": 0.08, "kimg": 0.08}
+    recipe = dataclasses.replace(recipe, d_steps=2, g_lr=0.01, **every)
+    average = recipe_start(recipe)["generator"]
+    train(recipe, tmp_path)
+    for i, network in enumerate(networks, start=1):
+        decay = 0.5 ** (20 / i)  # 8 images an iteration, and a half-life of 5 % of all that were shown
+        average = {name: decay * average[name] + (1 - decay) * value for name, value in network.items()}
+    early, last = checkpoint.folders(tmp_path)
+    ema, generator = (load_file(last / f"{name}.safetensors") for name in ("ema", "generator"))
+    snapshot = load_file(tmp_path / "snapshots/000000080/generator/diffusion_pytorch_model.safetensors")
+    for name, value in average.items():
+        torch.testing.assert_close(ema[name], value, rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(ema[name], generator[name], atol=1e-3)
+        assert torch.equal(snapshot[name], ema[name].half())
+    for folder, images in ((early, 48), (last, 80)):
+        drawn = checkpoint.load_networks(folder, recipe, 2)[0].to(memory_format=torch.channels_last)
+        with Image.open(tmp_path / "samples" / f"{images:09d}.png") as sheet:
+            assert sheet.tobytes() == sample_sheet(drawn).tobytes()
+
+
+def test_a_line_has_the_speed_since_the_line_before_it(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(runlog, "time", SimpleNamespace(perf_counter=itertools.count().__next__))  # a second a line
+    train(dataclasses.replace(recipe, kimg=0.02), tmp_path)
+    train(recipe, tmp_path, resume=True)
+    lines = [(line["kimg"], line["images_per_second"]) for line in read_log(tmp_path / "log.jsonl")]
+    assert lines == [(0.008, 8.0), (0.016, 8.0), (0.02, 4.0), (0.024, 4.0), (0.032, 8.0), (0.04, 8.0)]
+
+
+def test_a_line_has_the_means_since_the_line_before_it():
+    averages = Averages()
+    for stats in ({"d_loss": 1.0}, {"d_loss": 3.0, "r1": 8.0}):
+        averages.add({name: torch.tensor(value) for name, value in stats.items()})
+    assert averages.flush() == {"d_loss": 2.0, "r1": 8.0}
+    averages.add({"d_loss": torch.tensor(5.0)})
+    assert averages.flush() == {"d_loss": 5.0} and averages.flush() == {}
 
 
 def test_tensorboard_gets_the_histograms_of_the_tutorial(recipe, tmp_path):

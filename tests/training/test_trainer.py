@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 
 from ganhub import UserError
 from tests.conftest import write_pictures
-from tests.training.conftest import SMALL, shrink
+from tests.training.conftest import ROOT, SMALL, shrink
 from training import checkpoint, selection, trainer
-from training.data import ImageData
+from training.data import Batches, ImageData
 from training.objectives import OBJECTIVES, Objective
 from training.presets import PRESETS
 from training.recipe import Recipe
@@ -217,7 +217,7 @@ def start(recipe, run_dir, *options, processes=1):
     (script := run_dir.parent / "train.py").write_text(code)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] * (processes > 1)
     command = [sys.executable, *launcher, str(script), "train", "tiny", "--run-dir", str(run_dir), *options]
-    env = {**os.environ, "PYTHONPATH": str(Path.cwd()), **({"ACCELERATE_USE_CPU": "true"} if processes > 1 else {})}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
 
 
@@ -320,6 +320,28 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(recipe, tmp_path, 
     assert all(torch.isfinite(value).all() for value in contents(tmp_path).values() if value.is_floating_point())
 
 
+@pytest.mark.parametrize("name", ["generator", "discriminator", "ema"])
+def test_weights_that_broke_after_their_losses_reach_no_checkpoint(name, recipe, tmp_path, monkeypatch):
+    make_step = trainer.make_step
+
+    def breaking(game, batches):
+        step = make_step(game, batches)
+
+        def broken():
+            stats = step()
+            if game.state.clock.steps == 10:
+                next(game.state.networks()[name].parameters()).data.fill_(float("inf"))
+            return stats
+
+        return broken
+
+    monkeypatch.setattr(trainer, "make_step", breaking)
+    with pytest.raises(UserError, match=f"the weights of the {name} became NaN or infinite; the last good checkpoint"):
+        train(dataclasses.replace(recipe, sample_kimg=1.0), tmp_path)
+    assert checkpoint.find(tmp_path).name == "000005"
+    assert read_log(tmp_path / "log.jsonl")[-1]["kimg"] == 0.04  # whose numbers were finite
+
+
 def test_a_full_disk_is_one_line_and_the_checkpoints_before_stay(recipe, tmp_path, monkeypatch):
     save = checkpoint._save_tensors
 
@@ -365,7 +387,7 @@ def test_a_new_run_mixes_with_nothing_of_another(left, recipe, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [left]
 
 
-def test_resuming_needs_a_run_the_same_pictures_and_a_whole_checkpoint(recipe, tmp_path):
+def test_resuming_needs_a_run_the_same_pictures_as_many_processes_and_a_whole_checkpoint(recipe, tmp_path):
     with pytest.raises(UserError, match="holds no run to go on with; leave out --resume to begin one"):
         train(recipe, tmp_path / "nothing", resume=True)
     train(dataclasses.replace(recipe, kimg=0.02), tmp_path / "run")
@@ -373,47 +395,97 @@ def test_resuming_needs_a_run_the_same_pictures_and_a_whole_checkpoint(recipe, t
         others = write_pictures(tmp_path / "others", count=13)
         train(dataclasses.replace(recipe, data=str(others)), tmp_path / "run", resume=True)
     weights = checkpoint.find(tmp_path / "run") / "ema.safetensors"
+    shutil.copy(weights.with_name("rng-0.safetensors"), weights.with_name("rng-1.safetensors"))
+    with pytest.raises(UserError, match="000005: was written by another number of processes"):
+        train(recipe, tmp_path / "run", resume=True)
+    weights.with_name("rng-1.safetensors").unlink()
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(UserError, match="000005: damaged .*delete it to go on from the checkpoint before it"):
         train(recipe, tmp_path / "run", resume=True)
 
 
+RANK = """
+import dataclasses, os, sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import save_file
+
+from training import trainer
+from training.recipe import Recipe
+
+
+def watch(owner, name):
+    calls, function = [], getattr(owner, name)
+
+    def called(*given, **more):
+        calls.append((given, function(*given, **more)))
+        return calls[-1][1]
+
+    setattr(owner, name, called)
+    return calls
+
+
+places = [(trainer, "start_state"), (trainer.Batches, "indices"), (trainer.Game, "latents"), (Accelerator, "reduce")]
+states, indices, latents, means = (watch(*place) for place in places)
+here, (name, kimg, *resume) = Path(sys.argv[1]), sys.argv[2:]
+recipe = dataclasses.replace(Recipe.load(here / "recipe.json"), kimg=float(kimg))
+ema = trainer.train(recipe, here / name, bool(resume))
+seen = {
+    "augment_p": states[0][1].memory["augment_p"],
+    "shared": torch.cat([p.flatten() for p in (*ema.parameters(), ema.mapping_network.mean)]),
+    "numbers": torch.stack([numbers for _, numbers in indices]),
+    "latents": latents[0][1],
+    "mine": torch.cat([given[1].flatten() for given, _ in means]),
+    "mean": torch.cat([mean.flatten() for _, mean in means]),
+}
+save_file(seen, here / f"rank-{os.environ['RANK']}.safetensors")
+"""
+
+
 def test_two_processes_train_one_model_and_resume_exactly(recipe, tmp_path):
-    """Averaged gradients keep the processes' networks equal, averaged verdicts what ADA remembers, averaged styles what
-    truncation aims at."""
-    code = (
-        "import dataclasses, os, sys; from pathlib import Path\n"
-        "from training import trainer; from training.recipe import Recipe\n"
-        "states, start = [], trainer.start_state\n"
-        "trainer.start_state = lambda *given: states.append(start(*given)) or states[0]\n"
-        f"here, (name, kimg, *resume) = Path({str(tmp_path)!r}), sys.argv[1:]\n"
-        "recipe = dataclasses.replace(Recipe.load(here / 'recipe.json'), kimg=float(kimg))\n"
-        "ema = trainer.train(recipe, here / name, bool(resume))\n"
-        "(here / f\"memory-{os.environ['RANK']}\").write_text(str(states[0].memory['augment_p'].item()))\n"
-        "shared = [*ema.parameters(), ema.mapping_network.mean]\n"
-        "weights = b''.join(p.numpy().tobytes() for p in shared)\n"
-        "(here / f\"ema-{os.environ['RANK']}\").write_bytes(weights)\n"
-    )
-    (tmp_path / "run.py").write_text(code)
+    """Each learns from its half of every batch. Averaged gradients keep the processes' networks equal, averaged
+    verdicts what ADA remembers, averaged styles what truncation aims at."""
+    (tmp_path / "run.py").write_text(RANK)
     ada = {"augment_target": 0.05, "augment_p": 0.5, "augment_adapt_kimg": 0.5}
     dataclasses.replace(recipe, **STYLED, conditional=False, **ada).save(tmp_path / "recipe.json")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(Path.cwd())}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def run(*words):
-        done = subprocess.run(
-            [*command, str(tmp_path / "run.py"), *map(str, words)], env=env, capture_output=True, text=True, timeout=300
-        )
+        words = [str(tmp_path / "run.py"), str(tmp_path), *map(str, words)]
+        done = subprocess.run([*command, *words], env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
 
     run("whole", recipe.kimg)
-    assert (tmp_path / "ema-0").read_bytes() == (tmp_path / "ema-1").read_bytes()
-    first, second = ((tmp_path / f"memory-{rank}").read_text() for rank in (0, 1))
-    assert first == second != "0.5"
+    first, second = (load_file(tmp_path / f"rank-{rank}.safetensors") for rank in (0, 1))
+    assert torch.equal(first["shared"], second["shared"])
+    assert first["augment_p"] == second["augment_p"] != 0.5
+    alone = Batches(ImageData(torch.empty(24), None, (), ""), 8, recipe.seed)
+    together = torch.cat([first["numbers"], second["numbers"]], 1)
+    assert torch.equal(together, torch.stack([alone.indices(8 * i, 8) for i in range(5)]))
+    assert not torch.equal(first["latents"], second["latents"])
+    assert not torch.equal(first["mine"], second["mine"]) and torch.equal(first["mean"], second["mean"])
+    torch.testing.assert_close(first["mean"], (first["mine"] + second["mine"]) / 2)
     folder = checkpoint.find(tmp_path / "whole")
     assert len(list(folder.glob("rng-*"))) == 2 and checkpoint.read_record(folder)["clock"]["steps"] == 5
     run("halves", 0.6 * recipe.kimg)
     run("halves", recipe.kimg, "resume")
+    assert_same_run(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_two_threads_resume_exactly(recipe, tmp_path):
+    """Networks large enough that torch splits the work: from 32,768 numbers on."""
+    sizes = {"generator": {"width": 32}, "discriminator": {"width": 32, "norm": "none"}, "resolution": 32}
+    recipe = dataclasses.replace(recipe, **sizes, batch_size=16, kimg=0.032, sample_kimg=0.016, save_kimg=0.016)
+    torch.set_num_threads(2)
+    try:
+        train(recipe, tmp_path / "whole")
+        train(dataclasses.replace(recipe, kimg=recipe.kimg / 2), tmp_path / "halves")
+        train(recipe, tmp_path / "halves", resume=True)
+    finally:
+        torch.set_num_threads(1)
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
 
 

@@ -21,7 +21,7 @@ def test_a_whole_batch_flips_even_when_it_is_accumulated(monkeypatch):
     for _ in range(30):
         d_step(game, real_images(game), None)
     flips = [labels.unique().tolist() for labels in told]
-    assert all(len(values) == 1 for values in flips) and {0.0, 1.0} == {values[0] for values in flips}
+    assert all(len(values) == 1 for values in flips) and {values[0] for values in flips[::4]} == {0.0, 1.0}
     for first_real, first_fake, second_real, second_fake in zip(*[iter(flips)] * 4):
         assert first_real == second_real and first_fake == second_fake
 
@@ -54,6 +54,7 @@ def test_labels_lie_where_the_tricks_put_them(changes, low, high):
 
 
 def test_flips_are_drawn_for_each_image_or_for_the_whole_batch():
+    torch.manual_seed(0)
     each = draw_labels(dataclasses.replace(BARE, label_flip=0.25), torch.zeros(8000), True)
     assert each.mean().item() == pytest.approx(0.75, abs=0.03)
     whole = dataclasses.replace(BARE, label_flip=0.25, label_flip_per="batch")
@@ -98,6 +99,7 @@ def test_instance_noise_has_its_strength_fades_and_reaches_both_steps():
 
 
 def test_an_augmentation_takes_its_share_of_the_images():
+    torch.manual_seed(0)
     images = torch.rand(2000, 1, 4, 4)
     changed = (augmenter(("cutout",), 0.3)(images) != images).flatten(1).any(1)
     assert changed.float().mean().item() == pytest.approx(0.3, abs=0.04)
