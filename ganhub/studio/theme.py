@@ -44,7 +44,7 @@ POLICY = """<meta http-equiv="Content-Security-Policy"
 HEAD = RESTORING + POLICY
 
 CSS = """
-.gradio-container { min-width: 0; }
+.gradio-container { min-width: 0; overflow: clip !important; }  /* hidden, nothing in it could be sticky */
 .gradio-container .app { max-width: 980px !important; padding: 16px 28px !important; }
 #masthead .md { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 16px; }
 #masthead h1 { font-size: 1.9rem; font-weight: 750; letter-spacing: -0.02em; margin: 0 0 2px; }
@@ -75,14 +75,14 @@ CSS = """
 #gallery .thumbnail-item { height: auto; min-height: 0; aspect-ratio: 1; border-radius: 6px; box-shadow: none; }
 #gallery .gallery-item { height: auto; min-height: 0; }
 #gallery .preview { background: var(--body-background-fill); }
-.result:has(#played) { position: sticky; top: 8px; align-self: flex-start; z-index: 1; }  /* beside its sliders */
+.result:has(#played) { position: sticky; top: 8px; align-self: flex-start; z-index: var(--layer-5); }
 #played { background: var(--body-background-fill); }
 #played figure { margin: 0 0 14px; }
 #played img { image-rendering: pixelated; width: 100%; border-radius: 6px; }
 #played .played { max-width: max(300px, calc(100vh - 460px)); }
 #played figcaption { display: flex; flex-wrap: wrap; gap: 0 14px; color: var(--body-text-color-subdued);
     font-size: 0.85rem; font-variant-numeric: tabular-nums; }
-#history img { max-height: max(340px, calc(100vh - 300px)); object-fit: contain; }
+#history img { max-height: max(340px, calc(100vh - 440px)); object-fit: contain; }
 #card img { max-width: 100%; height: auto; }
 #card table { display: block; width: fit-content; max-width: 100%; overflow-x: auto; }  /* scrolls on a phone */
 #card th, #card td { word-break: normal; overflow-wrap: normal; min-width: 4.5em; }
@@ -107,7 +107,7 @@ footer .divider { display: none !important; }
     .workbench .result { order: -1; }
     .result:has(#played) { top: 0; }
     #played figure { margin: 0 0 6px; }
-    #played .played { max-width: 34vh; }
+    #played .played { max-width: 28vh; }
     .workbench > * { width: 100%; min-width: 0 !important; }
     .tabitem { padding: 8px 0 !important; }
 }
