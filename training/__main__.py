@@ -24,6 +24,7 @@ from ganhub.errors import UserError
 from ganhub.layout import RECIPE_FILE
 from training.command_line import name_value
 from training.presets import PRESETS
+from training.processes import speaks, starter
 from training.processor import keep_freed_memory
 from training.recipe import Recipe
 
@@ -110,16 +111,16 @@ def train(arguments: list[str]) -> None:
     try:
         run(options.recipe, options.run_dir, options.resume or bool(options.resume_from), backup)
     except Interrupted as stop:
-        if int(os.environ.get("RANK", 0)) == 0:  # of several processes one speaks
+        if speaks():
             print(f"{stop}; saved. Go on with: {again(name, rest)}", file=sys.stderr)
             if backup and backup.report:
                 print(backup.report, file=sys.stderr)
         sys.exit(128 + stop.signum)
-    print(
-        f"{options.run_dir}: done. Make a model folder with: python -m training export {options.run_dir} --out FOLDER"
-    )
-    if backup and backup.report:
-        print(backup.report)
+    if speaks():
+        export_it = f"python -m training export {options.run_dir} --out FOLDER"
+        print(f"{options.run_dir}: done. Make a model folder with: {export_it}")
+        if backup and backup.report:
+            print(backup.report)
 
 
 def make_backup(options: Train) -> "Backup | None":
@@ -146,8 +147,8 @@ def again(name: str, words: list[str]) -> str:
         if word.partition("=")[0].replace("_", "-") != "--resume-from" and before.replace("_", "-") != "--resume-from":
             kept.append(word)
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # torchrun says so
-    start = ["torchrun", "--nproc_per_node", str(processes)] if processes > 1 else ["python"]
-    return shlex.join([*start, "-m", "training", "train", name, *kept, *([] if "--resume" in kept else ["--resume"])])
+    resume = [] if "--resume" in kept else ["--resume"]
+    return shlex.join([*starter(processes), "-m", "training", "train", name, *kept, *resume])
 
 
 def prepare(arguments: list[str]) -> None:

@@ -263,7 +263,7 @@ def join_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], settings: d
     for entry, value in {**tensors, **settings["values"]}.items():
         index, key = entry.split(".", 1)
         parameter = parameters[int(index)]
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
+        if isinstance(value, Tensor) and value.shape == parameter.shape and key != "step":  # Adam reads it on the CPU
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": settings["param_groups"]})

@@ -31,6 +31,11 @@ def contradictions(recipe: Recipe, generator: Generator, discriminator: Discrimi
         yield "grow_from and grow_kimg belong together: a resolution to start at, and the length of a stage"
     if recipe.instance_noise_kimg and not recipe.instance_noise:
         yield "instance_noise_kimg lets a noise fade that is not there; set instance_noise too"
+    if recipe.label_flip_per != Recipe.label_flip_per and not recipe.label_flip:
+        yield (
+            "label_flip_per says who draws for flips that are not there; set label_flip too, or label_flip_per to "
+            f"{Recipe.label_flip_per}"
+        )
     if recipe.label_flip >= 0.5:
         yield f"label_flip {recipe.label_flip:g} leaves D nothing true to learn; it must be below 0.5"
 
@@ -177,6 +182,11 @@ def about_one_stage(recipe: Recipe, discriminator: Discriminator) -> Iterator[st
 def about_augmentation(recipe: Recipe) -> Iterator[str]:
     if (recipe.augment_target or recipe.augment_p < 1) and not recipe.augment:
         yield "augment_p and augment_target need something to apply; name it with --augment"
+    if recipe.augment_adapt_kimg != Recipe.augment_adapt_kimg and not recipe.augment_target:
+        yield (
+            "augment_adapt_kimg is the pace towards a target that is not there; set augment_target too, or "
+            f"augment_adapt_kimg to {Recipe.augment_adapt_kimg:g}"
+        )
     if recipe.augment_target and recipe.augment_p == 1:
         yield "augment_target adapts augment_p, which starts at its end; use --augment-p 0"
     if recipe.augment_target and "augment_p" in recipe.later:

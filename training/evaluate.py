@@ -4,9 +4,11 @@ Every number stands beside its protocol: which extractor, how many samples, agai
 whether training saw those.
 """
 
+import contextlib
 import dataclasses
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -96,7 +98,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     train, real, split = read(options, recipe)
     names = real.class_names or tuple(pipe.class_names)
     lens = open_lens(options.extractor, recipe.channels, names, options.device)
-    pictures = gather(pipe, train, real, options)
+    pictures = gather(pipe, train, real, options, recipe.flip)
     used = protocol(options, pictures, lens, split)
     if pipe.num_classes:
         used["class_mix"] = "as in the reference" if labelled_alike(pipe, real) else "equal"
@@ -158,6 +160,15 @@ def may_show(folder: Path, digest: str) -> bool:
     return facts.show_data and facts.data_digest == digest
 
 
+@contextlib.contextmanager
+def advising(way_out: str) -> Iterator[None]:
+    """What is refused within has this way out; its own one may be an option of `train`."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{str(error).partition(';')[0]}; {way_out}") from error
+
+
 def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, str]":
     """What the model was trained on, what to compare with, and the split that the latter is.
 
@@ -172,10 +183,15 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     source = options.reference or options.data
     names = split_names(source)
     split = options.split or ("test" if "test" in names else recipe.split)
-    everything = load_images(recipe)
-    same = source == options.data and split == recipe.split
-    real = everything if same else load_images(reading(recipe, source, split), split)
-    learnt = torch.cat([numbers for _, numbers in choose(recipe, everything)]).unique()
+    with advising("give as --data the pictures that the model was trained on"):
+        everything = load_images(recipe)
+        learnt = torch.cat([numbers for _, numbers in choose(recipe, everything)]).unique()
+    if source == options.data and split == recipe.split:
+        real = everything
+    else:
+        other = reading(recipe, source, split)
+        with advising("give another --reference or --split"):
+            real = load_images(other, split)
     train = everything if len(learnt) == len(everything) else everything.pick(learnt)
     for pictures, what in ((real, f"{source}, split {split}"), (train, f"{options.data}, what the recipe learns from")):
         if len(pictures) < MIN_IMAGES:
@@ -187,7 +203,7 @@ def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, st
     return train, real, split
 
 
-def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: Evaluate) -> "Pictures":
+def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: Evaluate, flip: bool) -> "Pictures":
     from training.measures import Pictures
 
     pipe.generator.to(options.device)
@@ -196,7 +212,7 @@ def gather(pipe: "GANPipeline", train: "ImageData", real: "ImageData", options: 
         sizes = f"{tuple(generated.shape[1:])}, its recipe says {tuple(real.images.shape[1:])}"
         raise UserError(f"{options.folder}: the generator draws {sizes}; export the run again")
     share = round(share_seen(real.images, train.images), 4)
-    return Pictures(generated, labels, real.images, train.images, share_trained_on=share)
+    return Pictures(generated, labels, real.images, train.images, share_trained_on=share, mirrored=flip)
 
 
 def asked_classes(pipe: "GANPipeline", real: "ImageData") -> list[int]:

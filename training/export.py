@@ -19,6 +19,7 @@ from training.energy import power
 from training.extras import Extras, add_extras
 from training.folders import appearing, check_free
 from training.presets import PRESETS
+from training.processes import starter
 from training.recipe import Recipe
 from training.said import Said, with_said
 from training.sources import data_name
@@ -116,7 +117,7 @@ def facts(
         limits=about.limits,
         bias=about.bias,
         show_data=about.show_data,
-        command=command(recipe),
+        command=command(recipe, processes),
         kimg=record["clock"]["images"] / 1000,
         minutes=round(minutes(log), 3),
         hardware=hardware,
@@ -148,11 +149,13 @@ def about_run(recipe: Recipe, data: str) -> About:
     return dataclasses.replace(known, summary=anything.summary, limits=anything.limits)
 
 
-def command(recipe: Recipe) -> str:
-    """What to type to train this recipe again: the preset and what differs from it."""
+def command(recipe: Recipe, processes: int = 1) -> str:
+    """What to type to train this recipe again, on as many processes: the preset and what differs from it."""
     recipe, preset = portable(recipe), PRESETS.get(recipe.name, Recipe())
-    start = f"python -m training train {recipe.name} --data {shlex.quote(recipe.data)} --run-dir runs/{recipe.name}"
-    return " ".join([start, *map(shlex.quote, words(recipe, preset, leave_out=("name", "source", "data")))])
+    start = [*starter(processes), "-m", "training", "train", recipe.name, "--data", recipe.data]
+    return shlex.join(
+        [*start, "--run-dir", f"runs/{recipe.name}", *words(recipe, preset, leave_out=("name", "source", "data"))]
+    )
 
 
 def minutes(log: list[dict[str, float]]) -> float:

@@ -129,6 +129,10 @@ def check(options: Extractor) -> None:
     for name in ("epochs", "batch_size", "lr", "resolution"):
         if not getattr(options, name) > 0:
             raise UserError(f"--{name.replace('_', '-')} must be above 0, got {getattr(options, name)}")
+    ranges = {"label_smoothing": (0, 1), "shift": (0, options.resolution), "degrees": (0, 180), "zoom": (0, 0.9)}
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(options, name) <= high:
+            raise UserError(f"--{name.replace('_', '-')} must be from {low} to {high}, got {getattr(options, name)}")
     if options.batch_size < 2:
         raise UserError("--batch-size must be at least 2, batch norm needs neighbours")
 

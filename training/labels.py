@@ -18,7 +18,7 @@ def tricky(recipe: Recipe) -> bool:
 
 def draw_labels(recipe: Recipe, images: Tensor, real: bool) -> Tensor:
     """One label (B,) for each image (B, C, R, R): smoothed, then flipped, then with noise added."""
-    low, high = recipe.real_label if real else (0.0, 0.0)
+    low, high = map(float, recipe.real_label if real else (0, 0))  # of whole numbers labels would be whole, too
     labels = torch.full((len(images),), low, device=images.device)
     if low < high:
         labels = labels.uniform_(low, high)

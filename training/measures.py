@@ -1,6 +1,8 @@
 """Every measure that applies to a model's samples, as one flat table: what metrics.json holds beside the protocol."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -40,6 +42,8 @@ class Pictures:
     """(T, C, R, R) uint8, shuffled."""
     share_trained_on: float
     """Share of the real ones that are among those trained on."""
+    mirrored: bool = False
+    """Training showed mirror images, too: the copy of one is a copy."""
 
     @property
     def trained_on(self) -> bool:
@@ -48,7 +52,7 @@ class Pictures:
 
 
 class Nearest(NamedTuple):
-    """The training picture that lies nearest to each generated one."""
+    """The training picture that lies nearest to each of N others."""
 
     distances: Tensor
     """(N,)"""
@@ -78,14 +82,21 @@ def measure(
     found["swd_per_level"] = {str(side): value for side, value in levels.items()}
     test = two_sample_accuracy(pictures.real, pictures.generated, seed=seed, device=device)
     found["two_sample_accuracy"], found["two_sample_accuracy_stderr"] = test
+    look: Callable[[Tensor], Tensor]
     if lens and seen and not pictures.trained_on:
-        real, generated, train, space = *seen, lens.look(pictures.train, device)[0], "features"
+        (real, generated), space, look = seen, "features", lambda images: lens.look(images, device)[0]
     else:  # an extractor may know the training pictures by heart and put them closer together than others
         count = len(pictures.generated) if pictures.trained_on else len(pictures.real)  # more of these nothing reads
-        real, generated, train = map(flat, (pictures.real[:count], pictures.generated, pictures.train))
-        space = "pixels"
-    nearest = Nearest(*(values[:, 0] for values in neighbours(generated, train)))
-    return found | copies(real, generated, train, nearest, pictures.trained_on, space, found["notes"]), nearest
+        real, generated, space, look = flat(pictures.real[:count]), flat(pictures.generated), "pixels", flat
+    train = look(pictures.train)
+    find = partial(find_nearest, train=train, look=look if pictures.mirrored else None)
+    nearest = find(generated, pictures.generated)
+    if pictures.trained_on:
+        usual = find(train[: len(generated)], pictures.train[: len(generated)], others=True)
+    else:
+        usual = find(real, pictures.real)
+    found["near_duplicates"] = near_duplicates(real, generated)
+    return found | copies(nearest, usual, pictures, space, found["notes"]), nearest
 
 
 def compare(real: Tensor, generated: Tensor, seed: int, notes: list[str]) -> dict[str, Any]:
@@ -114,17 +125,37 @@ def classes(predicted: Tensor, labels: Tensor | None, class_names: list[str], le
     return found
 
 
-def copies(
-    real: Tensor, generated: Tensor, train: Tensor, nearest: Nearest, trained_on: bool, space: str, notes: list[str]
-) -> dict[str, Any]:
-    """Whether samples repeat each other or the training set."""
-    found: dict[str, Any] = {"near_duplicates": near_duplicates(real, generated)}
-    against = "training pictures, each against all others" if trained_on else "the reference, never trained on"
-    distances = memorisation(generated, None if trained_on else real, train, nearest.distances)
+def find_nearest(
+    features: Tensor, images: Tensor, train: Tensor, look: Callable[[Tensor], Tensor] | None, others: bool = False
+) -> Nearest:
+    """What each picture lies nearest to among the training pictures; or its mirror image, where that lies nearer.
+
+    Args:
+        features: of the pictures (N, F).
+        images: the same pictures, (N, C, R, R) uint8.
+        train: features of the training pictures (T, F).
+        look: makes features of mirror images; None leaves these out.
+        others: the pictures are the first N training pictures, each of which is compared with all others.
+    """
+    found = [neighbours(features, train, other=others)]
+    if look:
+        found.append(neighbours(look(images.flip(3)), train, other=others))
+    distances, rows = (torch.cat(values, 1) for values in zip(*found))  # (N, 1), with mirror images (N, 2)
+    nearer = distances.argmin(1, keepdim=True)
+    return Nearest(distances.gather(1, nearer)[:, 0], rows.gather(1, nearer)[:, 0])
+
+
+def copies(nearest: Nearest, usual: Nearest, pictures: Pictures, space: str, notes: list[str]) -> dict[str, Any]:
+    """Whether samples repeat the training set."""
+    distances = memorisation(nearest.distances, usual.distances)
     if distances["ratio"] is None:
         notes.append(f"{NO_COPIES}: most real pictures have an exact copy among those trained on")
-        return found
-    return found | {"memorisation": {"space": space, "held_back": against, "train_count": len(train), **distances}}
+        return {}
+    held_back = (
+        "training pictures, each against all others" if pictures.trained_on else "the reference, never trained on"
+    )
+    about = {"space": space, "held_back": held_back, "train_count": len(pictures.train)}
+    return {"memorisation": {**about, **({"mirrored": True} if pictures.mirrored else {}), **distances}}
 
 
 def flat(images: Tensor) -> Tensor:

@@ -157,9 +157,7 @@ def near_duplicates(real: Tensor, generated: Tensor) -> float:
     return (found <= usual.quantile(RARE)).double().mean().item()
 
 
-def memorisation(
-    generated: Tensor, held_back: Tensor | None, train: Tensor, found: Tensor | None = None
-) -> dict[str, Any]:
+def memorisation(found: Tensor, usual: Tensor) -> dict[str, Any]:
     """How far generated pictures lie from the nearest training picture, beside the same of real ones not trained on.
 
     `ratio` of the two medians: about 1 when the generator knows the training pictures no better than other pictures of
@@ -167,15 +165,9 @@ def memorisation(
     picture than all but 1 % of the real ones; about 0.01 is as it should be.
 
     Args:
-        held_back: real features that training never saw; None compares with training pictures, each against all others.
-        found: distance of each generated picture to its nearest training picture (N,), where it is known already.
+        found: distance of each generated picture to its nearest training picture (N,).
+        usual: the same of real pictures that training never saw, or of training pictures to all others (M,).
     """
-    if held_back is None:
-        usual = nearest_distances(train[: len(generated)], train, k=2)[:, 1]  # the nearest is the picture itself
-    else:
-        usual = nearest_distances(held_back, train)[:, 0]
-    if found is None:
-        found = nearest_distances(generated, train)[:, 0]
     median, real_median = found.median().item(), usual.median().item()
     return {
         "generated_to_train_median": median,

@@ -134,7 +134,8 @@ class Recipe:
     """Images per process in a discriminator step."""
     accumulate: int = 1
     """Split every batch into this many passes and average their gradients: the memory of a smaller batch. What looks
-    at neighbours (batch norm, minibatch layers, dragan, pull_away) sees one part."""
+    at neighbours (batch norm, minibatch layers, dragan, pull_away) sees one part, but for the images that G draws for
+    a step of D alone: they are drawn all at once, without gradients."""
     one_stage: bool = False
     """Update both players from one pass of each network (arXiv:2103.00430), about 0.7 of the work of a step without
     penalties. G learns from D as it was before D's step, and nothing from images of which D is utterly sure (a logit
@@ -179,7 +180,8 @@ class Recipe:
     clip_weights: float = 0.0
     """Clamp D's weights to +- this after each of its steps, as in the first WGAN (arXiv:1701.07875); 0 is off."""
     ema_kimg: float = 5.0
-    """Half-life of the generator's moving average; 0 keeps the plain weights."""
+    """Half-life of the generator's moving average, at any time at most 5 % of the run so far; 0 keeps the plain
+    weights."""
     mixed_precision: Literal["no", "bf16"] = "no"
     """Precision of the forward passes; penalties stay in fp32."""
     seed: int = 0
@@ -284,7 +286,8 @@ class Recipe:
 
     def changes_from(self, other: Self) -> list[str]:
         """What differs in a way that makes a resumed run another run: ["batch_size: 64 -> 32"]."""
-        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        # as a file has them, where a tuple is a list
+        mine, theirs = (json.loads(json.dumps(dataclasses.asdict(recipe))) for recipe in (self, other))
         return [f"{k}: {theirs[k]} -> {v}" for k, v in mine.items() if k not in RESUMABLE and v != theirs[k]]
 
 

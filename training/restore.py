@@ -21,6 +21,7 @@ from ganhub.files import MAX_JSON
 from ganhub.layout import RECIPE_FILE
 from training.backup import HUB_FOLDER
 from training.checkpoint import folders, read_record
+from training.processes import WAIT
 from training.recipe import Recipe
 from training.runlog import LOG_FILE
 
@@ -51,7 +52,8 @@ def restore(address: str, run_dir: Path) -> None:
     found = ADDRESS.fullmatch(address)
     if not found:
         raise UserError(f"--resume-from {address}: not an address such as hub://user/name or hub://user/name@revision")
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # as the Accelerator of the run asks later
+    # as the Accelerator of the run asks later
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=WAIT)
     if state.is_main_process:
         check_free(run_dir)
         try:

@@ -53,7 +53,8 @@ def choose(recipe: Recipe, data: ImageData) -> Choices:
                 if not begun:
                     raise
                 raise UserError(
-                    f"from {begun:g} kimg on, as later says: {error}; {WITHOUT_LATER} trains without later parts"
+                    f"from {begun:g} kimg on, as later says: {error}; stop there with --kimg {begun:.10g}, or begin "
+                    f"anew with {WITHOUT_LATER}"
                 ) from error
     return chosen
 

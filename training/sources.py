@@ -175,7 +175,7 @@ def keep_classes(
     if labels is None:
         if recipe.classes:
             raise UserError(
-                f"{recipe.data}: has no classes, so --classes {' '.join(recipe.classes)} can't be chosen; "
+                f"{recipe.data}: has no classes, so {', '.join(recipe.classes)} can't be chosen; "
                 f"a bare --classes takes every picture"
             )
         return rows, None, ()

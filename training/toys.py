@@ -34,7 +34,10 @@ DIGITS = tuple("0123456789")
 SPLITS = ("train", "test")  # of points; the latter are further draws
 OUTERMOST = 0.8
 # fields without a sense for points
-FOR_PICTURES = ("flip", "sharpest", "typical", "typical_by", "augment", "pixel_range", "crop", "resize", "classes")
+FOR_PICTURES = (
+    *("image_column", "classes", "crop", "resize", "flip", "pixel_range"),
+    *("sharpest", "typical", "typical_by", "augment"),
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ def check(recipe: Recipe) -> None:
     if data.startswith(STACKED) and recipe.channels != 3:
         raise UserError(f"{data}: stacks three digits in three channels, got --channels {recipe.channels}; use 3")
     refused = FOR_PICTURES if points and data else ("classes",) if is_toy(data) else ()
+    if mixture(data) is not None:  # which have no columns
+        refused = (*refused, "label_column")
     for field in dataclasses.fields(Recipe):
         if field.name in refused and getattr(recipe, field.name) != field.default:
             option = f"--{field.name.replace('_', '-')}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, set_seed
+from accelerate.utils import InitProcessGroupKwargs, ProjectConfiguration, set_seed
 from torch import Tensor, nn
 
 from ganhub.errors import UserError
@@ -23,6 +23,8 @@ from training.data import Batches, ImageData, load_images
 from training.growing import blend, grown
 from training.objectives import OBJECTIVES
 from training.optimizers import make_optimizer
+from training.presets import PRESETS
+from training.processes import WAIT
 from training.processor import knows_bf16
 from training.recipe import Recipe
 from training.runlog import LOG_FILE, RunLog
@@ -108,6 +110,7 @@ def prepare(
         mixed_precision=recipe.mixed_precision,
         log_with="tensorboard",
         project_config=ProjectConfiguration(logging_dir=str(run_dir)),
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=WAIT)],
     )
     if backup and accelerator.is_main_process:
         backup.check(recipe.save_kimg)
@@ -203,6 +206,14 @@ def warn(recipe: Recipe, data: ImageData, chosen: Choices) -> None:
             recipe.kimg,
             last.later_kimg,
         )
+    asked = recipe.ema_kimg != PRESETS.get(recipe.name, Recipe()).ema_kimg
+    if asked and recipe.ema_kimg > (longest := EMA_WARMUP * recipe.kimg):
+        log.warning(
+            "ema_kimg %g is never reached: the half-life is at most %g %% of the run so far, %g kimg at its end",
+            recipe.ema_kimg,
+            100 * EMA_WARMUP,
+            longest,
+        )
     if (fewest := min(len(numbers) for _, numbers in chosen)) < recipe.batch_size:
         log.warning("%d pictures of %s are fewer than a batch of %d", fewest, recipe.data, recipe.batch_size)
 
@@ -231,7 +242,7 @@ def start_state(recipe: Recipe, data: ImageData, accelerator: Accelerator, resum
         ema,
         make_optimizer(recipe, generator, "g"),
         make_optimizer(recipe, discriminator, "d"),
-        {name: torch.tensor(value, device=accelerator.device) for name, value in memory.items()},
+        {name: torch.tensor(float(value), device=accelerator.device) for name, value in memory.items()},
         Clock(),
         data.digest,
         data.class_names,

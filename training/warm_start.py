@@ -25,8 +25,9 @@ def warm_start(source: str, generator: Generator, discriminator: Discriminator, 
         class_names: of the pictures. Classes are taken over by their places, which is said where names differ.
 
     Raises:
-        UserError: there is no such model, it has no discriminator, it fits these networks too little, or only one of
-            the generators has a mapping network: what follows it means another thing then.
+        UserError: there is no such model, it has no discriminator, it fits these networks too little, only one of the
+            generators has a mapping network (what follows it means another thing then), or the networks grow from
+            another resolution (exits and entrances of one number are then for other resolutions).
     """
     from ganhub.pipeline import GANPipeline
 
@@ -37,6 +38,12 @@ def warm_start(source: str, generator: Generator, discriminator: Discriminator, 
         raise UserError(f"--init {source}: it has no mapping network; leave mapping out of --generator, too")
     if was and not mapped:
         raise UserError(f"--init {source}: it has a mapping network; give --generator as its recipe.json has it")
+    grows, grew = (network.config.get("grow_from", 0) for network in (generator, pipe.generator))
+    if grows != grew:
+        raise UserError(
+            f"--init {source}: its grow_from is {grew}, here it is {grows}, so that other resolutions have an exit and "
+            f"an entrance; use --grow-from {grew}{'' if grew else ' --grow-kimg 0'}"
+        )
     theirs = tuple(pipe.class_names)
     if len(theirs) == len(class_names) and theirs != tuple(class_names):
         log.warning(

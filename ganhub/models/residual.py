@@ -38,7 +38,9 @@ class ClassNorm(nn.Module):
         if not self.num_classes:
             return x
         labels = need_labels(labels)
-        scale, shift = (table[labels][:, :, None, None] for table in (self.scale, self.shift))  # (B, C, 1, 1)
+        # not table[labels]: on several threads its gradient is summed in another order every time
+        rows = (F.embedding(labels, table) for table in (self.scale, self.shift))  # (B, C)
+        scale, shift = (row[:, :, None, None] for row in rows)  # (B, C, 1, 1)
         return x * scale + shift
 
 

@@ -316,13 +316,15 @@ def test_of_several_processes_one_restores_and_all_go_on(hub, whole, tmp_path):
     (tmp_path / "go.py").write_text(
         "import sys; from pathlib import Path; from training.restore import restore\n"
         "restore(sys.argv[1], Path('run'))\n"
+        "import torch; from torch.distributed import group\n"
         "from training import checkpoint; from accelerate import Accelerator\n"
         "rank = Accelerator().process_index\n"
-        "Path(f'seen-{rank}').write_text(checkpoint.find(Path('run')).name)\n"
+        "wait = group.WORLD._get_backend(torch.device('cpu')).options._timeout\n"
+        "Path(f'seen-{rank}').write_text(f\"{checkpoint.find(Path('run')).name}, {wait}\")\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "go.py"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     address = f"hub://{whole[0]}"
     done = subprocess.run([*command, address], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert [(tmp_path / f"seen-{rank}").read_text() for rank in (0, 1)] == ["000002", "000002"]
+    assert [(tmp_path / f"seen-{rank}").read_text() for rank in (0, 1)] == ["000002, 6:00:00"] * 2

@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+import torch
+
 from tests.training.game import play
 from training import checkpoint
 
@@ -33,3 +35,14 @@ def test_a_checkpoint_is_on_the_disk_before_it_is_renamed_and_older_ones_go_afte
         ("rmtree", "000000"),
         ("rmtree", "000005"),
     ]
+
+
+def test_adam_counts_the_steps_of_a_single_number_on_the_cpu():
+    """On an accelerator every step would wait to read the count; here that is torch's device without memory."""
+    gate = torch.nn.Parameter(torch.zeros((), device="meta"))
+    optimizer = torch.optim.Adam([gate])
+    tensors = {"0.step": torch.tensor(3.0), "0.exp_avg": torch.zeros(()), "0.exp_avg_sq": torch.zeros(())}
+    settings = {"values": {}, "param_groups": optimizer.state_dict()["param_groups"]}
+    checkpoint.join_optimizer(optimizer, tensors, settings)
+    kept = optimizer.state[gate]
+    assert kept["step"].device.type == "cpu" and kept["step"] == 3 and kept["exp_avg"].is_meta

@@ -190,6 +190,8 @@ def test_a_bad_value_is_refused_by_name(changes, words):
         ({"lr_schedule": "keras"}, "lr_schedule keras with lr_decay 0: .*--lr-decay 1e-6"),
         ({"lr_decay": 1e-6}, "constant with lr_decay 1e-06: .*leave --lr-decay out, or add --lr-schedule keras"),
         ({"instance_noise_kimg": 9.0}, "set instance_noise too"),
+        ({"label_flip_per": "batch"}, "set label_flip too, or label_flip_per to sample"),
+        ({"augment_adapt_kimg": 9.0}, "set augment_target too, or augment_adapt_kimg to 500"),
         (
             {**ONE_STAGE, "objective": "hinge"},
             "one_stage: hinge has no slope .*; use --objective non_saturating or",

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ganhub import GANPipeline, UserError
 from ganhub.card.measured import _compared as compared_rows
@@ -20,6 +20,7 @@ from training.compared import named, read_kid
 from training.data import ImageData
 from training.evaluate import Evaluate, share_seen, table, trained_digest
 from training.lens import open_lens
+from training.measures import Pictures
 from training.recipe import Recipe
 
 CLASSES = ("zero", "one", "two")
@@ -40,12 +41,13 @@ def write_model(folder, num_classes: int = 3):
     return folder
 
 
-def draw(pipe: GANPipeline, file, count: int, first_seed: int) -> None:
+def draw(pipe: GANPipeline, file, count: int, first_seed: int, mirrored: bool = False) -> None:
     """What the generator draws, as a data set: a perfect model of it."""
     out = pipe(num_images=count, seed=first_seed)
+    images = [ImageOps.mirror(image) for image in out.images] if mirrored else out.images
     features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=list(CLASSES)))
     file.parent.mkdir(parents=True, exist_ok=True)
-    datasets.Dataset.from_dict({"image": out.images, "label": out.labels}, features).to_parquet(file)
+    datasets.Dataset.from_dict({"image": images, "label": out.labels}, features).to_parquet(file)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,55 @@ def test_copies_of_the_training_set_are_found(folders, tmp_path, monkeypatch):
     assert found["ratio"] == 0 and found["too_close"] == 1 and found["held_back"] == "the reference, never trained on"
 
 
+@pytest.mark.parametrize("flip", [True, False])
+def test_mirrored_copies_are_found_where_training_mirrors(flip, folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "asked_classes", lambda pipe, real: [0, 1, 2])
+    draw(tiny_pipeline(), tmp_path / "data" / "train.parquet", 150, 0, mirrored=True)
+    shutil.copy(folders / "data" / "test.parquet", tmp_path / "data")
+    (tmp_path / "lens").symlink_to(folders / "lens")
+    recipe = Recipe.load(write_model(tmp_path / "model") / "recipe.json")
+    dataclasses.replace(recipe, flip=flip).save(tmp_path / "model" / "recipe.json")
+    found = evaluate.run(options(tmp_path))["memorisation"]
+    assert found["space"] == "features" and found.get("mirrored", False) == flip
+    assert (found["ratio"] == 0 and found["too_close"] == 1) == flip
+
+
+def random_pictures(count):
+    return torch.randint(256, (count, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def with_and_without_mirroring(generated, real, train):
+    pictures = Pictures(generated, None, real, train, share_trained_on=float(real is train))
+    both = (dataclasses.replace(pictures, mirrored=mirrored) for mirrored in (True, False))
+    (found, nearest), (plain, _) = (measures.measure(pictures, [], None, 0, "cpu") for pictures in both)
+    return found["memorisation"], plain["memorisation"], nearest
+
+
+@pytest.mark.parametrize("trained_on", [True, False])
+def test_a_mirrored_copy_leads_to_its_picture(trained_on):
+    train, others = random_pictures(60).split([40, 20])
+    found, plain, nearest = with_and_without_mirroring(train[:30].flip(3), train if trained_on else others, train)
+    assert found["space"] == "pixels" and found["mirrored"] and "mirrored" not in plain
+    assert found["ratio"] == 0 and found["too_close"] == 1 and plain["ratio"] > 0.5
+    assert nearest.rows.tolist() == list(range(30)) and nearest.distances.tolist() == [0.0] * 30
+
+
+@pytest.mark.parametrize("trained_on", [True, False])
+def test_real_pictures_are_mirrored_as_samples_are(trained_on):
+    images = random_pictures(40)
+    alike = images.flip(3) ^ 1  # nearly mirror images
+    train = torch.cat([images, alike]) if trained_on else images
+    found, plain, _ = with_and_without_mirroring(images, train if trained_on else alike, train)
+    assert 0 < found["held_back_to_train_median"] < 0.1 * plain["held_back_to_train_median"]
+
+
+def test_a_symmetric_picture_is_no_copy_of_itself():
+    images = random_pictures(40) // 2
+    train = images + images.flip(3)
+    found, plain, _ = with_and_without_mirroring(train, train, train)
+    assert found["held_back_to_train_median"] == plain["held_back_to_train_median"] > 1
+
+
 def test_other_pictures_than_those_trained_on_are_told(tmp_path):
     (tmp_path / "card.json").write_text('{"data_digest": "abc"}')
     assert trained_digest(tmp_path) == "abc"
@@ -141,7 +192,7 @@ def test_a_reference_that_was_partly_trained_on_is_said_so(folders, shared, trai
     """One picture in a hundred may be known; with more of them, the reference is no longer held back."""
     data = ImageData(torch.randint(256, (100, 1, 16, 16), dtype=torch.uint8), None, (), "")
     train = ImageData(torch.cat([data.images[:shared], data.images[shared:] // 2]), None, (), "")
-    pictures = evaluate.gather(tiny_pipeline(), train, data, options(folders, samples=20))
+    pictures = evaluate.gather(tiny_pipeline(), train, data, options(folders, samples=20), flip=False)
     assert (pictures.share_trained_on, pictures.trained_on) == (shared / 100, trained_on)
     used = evaluate.protocol(options(folders), pictures, None, "test")["reference"]
     assert (used["share_trained_on"], used["trained_on"]) == (shared / 100, trained_on)
@@ -168,6 +219,30 @@ def test_pictures_that_a_recipe_left_out_were_not_trained_on(folders, tmp_path, 
     assert len(evaluate.read(options(folders, split="train"), sharp)[0]) == 120
     with pytest.raises(UserError, match="what the recipe learns from: 12 pictures, too few"):
         evaluate.read(options(folders, split="train"), dataclasses.replace(recipe, typical=0.05))
+
+
+THEIRS = "; give as --data the pictures that the model was trained on$"
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"typical": 0.6}, f"^typical 0.6: 240 pictures are too few to tell which are typical, that needs 800{THEIRS}"),
+        ({"later_kimg": 1.0, "later": {"typical": 0.6}}, f"^from 1 kimg on, .*, that needs 800{THEIRS}"),
+        ({"classes": ("four",)}, f"data: no class 'four'{THEIRS}"),
+    ],
+)
+def test_data_that_the_recipe_cannot_read_are_refused_without_options_of_training(changes, said, folders):
+    recipe = Recipe(data=str(folders / "data"), resolution=16, channels=1, **changes)
+    with pytest.raises(UserError, match=said):
+        evaluate.read(options(folders), recipe)
+
+
+def test_a_reference_that_cannot_be_read_is_refused_likewise(folders, tmp_path):
+    datasets.Dataset.from_dict({"text": ["a", "b"]}).to_parquet(tmp_path / "train.parquet")
+    recipe = Recipe(data=str(folders / "data"), resolution=16, channels=1)
+    with pytest.raises(UserError, match=r"no column of pictures among .'text'.; give another --reference or --split$"):
+        evaluate.read(options(folders, reference=str(tmp_path)), recipe)
 
 
 @pytest.mark.parametrize(

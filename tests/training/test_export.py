@@ -183,6 +183,15 @@ def test_the_command_in_a_card_gives_the_recipe_again(tmp_path):
     assert parsed.recipe == recipe
 
 
+def test_the_command_in_a_card_starts_as_many_processes(finished, tmp_path):
+    for folder in checkpoint.folders(shutil.copytree(finished[0], tmp_path / "run", symlinks=True)):
+        shutil.copy(folder / "rng-0.safetensors", folder / "rng-1.safetensors")
+    for folder, start in ((finished[0], "python"), (tmp_path / "run", "torchrun --nproc_per_node 2")):
+        out = run(Export(folder, tmp_path / start.split()[0]))
+        card = json.loads((out / "card.json").read_text())
+        assert card["command"].startswith(f"{start} -m training train digits --data ")
+
+
 def test_a_command_can_leave_out_the_second_half_of_a_preset(tmp_path):
     from training.__main__ import Train, parse
 

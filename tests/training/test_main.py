@@ -50,6 +50,13 @@ def test_train_export_evaluate(monkeypatch, picture_folder, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("rank, said", [("0", True), ("1", False)])
+def test_of_several_processes_one_says_that_they_are_done(rank, said, monkeypatch, picture_folder, tmp_path, capsys):
+    monkeypatch.setenv("RANK", rank)  # as torchrun does
+    run(monkeypatch, "train", "frogs", "--run-dir", tmp_path / "run", "--classes", "--data", picture_folder, *TINY)
+    assert ("done. Make a model folder with" in capsys.readouterr().out) == said
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [

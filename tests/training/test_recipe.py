@@ -43,6 +43,8 @@ def test_arguments_that_do_not_fit_the_architecture():
 def test_a_changed_recipe_is_told_from_a_longer_one():
     old = PRESETS["frogs"]
     assert dataclasses.replace(old, kimg=9.0, data="elsewhere", source="said anew").changes_from(old) == []
+    lists, tuples = (dataclasses.replace(old, discriminator={"hidden": kind([128, 64])}) for kind in (list, tuple))
+    assert tuples.changes_from(lists) == lists.changes_from(tuples) == []
     assert dataclasses.replace(old, batch_size=99).changes_from(old) == [f"batch_size: {old.batch_size} -> 99"]
 
 

@@ -162,7 +162,7 @@ def test_a_recipe_chooses_for_each_part_of_its_run(monkeypatch):
     assert not torch.equal(chosen[1][1], select(data, Selection(1.0, 0.6, "pixels"), by_class=False))
     monkeypatch.setattr(selection, "FEWEST", 101)
     with pytest.raises(
-        UserError, match=r"^from 3 kimg on, as later says: typical 0.6: 100 .*; --later-kimg 0 --later "
+        UserError, match=r"^from 3 .*: typical 0.6: 100 .*; stop there with --kimg 3, or begin anew with --later-kimg"
     ):
         choose(recipe, data)
     with pytest.raises(UserError, match=r"^typical 0.6: 100 pictures are too few"):

@@ -63,6 +63,8 @@ def test_points_are_the_same_every_time_and_others_in_the_test_split():
         (recipe_for("toy:ring", flip=True), "--flip has no sense here; leave it at its default, False"),
         (recipe_for("toy:grid", pixel_range=(0.0, 1.0)), "--pixel-range has no sense here"),
         (recipe_for("toy:grid", classes=("0",)), "--classes has no sense here"),
+        (recipe_for("toy:grid", image_column="x"), "--image-column has no sense here"),
+        (recipe_for("toy:grid", label_column="mode"), "--label-column has no sense here; leave it at its default, ''"),
         (recipe_for("toy:grid", split="dev"), "no split 'dev'; it has train and test"),
         (Recipe(data="stacked:some/digits", channels=1), "got --channels 1; use 3"),
         (Recipe(data="stacked:some/digits", classes=("1",)), "--classes has no sense here"),

@@ -17,6 +17,7 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from ganhub import UserError
+from ganhub.models.residual import ClassNorm
 from tests.conftest import write_pictures
 from tests.training.conftest import ROOT, SMALL, shrink
 from training import checkpoint, selection, trainer
@@ -155,6 +156,14 @@ def test_a_run_that_ends_before_a_change_warns(kimg, warned, recipe, caplog):
     data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
     trainer.warn(dataclasses.replace(recipe, kimg=kimg, later_kimg=10.0, later={"g_lr": 1e-4}), data, every(data))
     said = "the run ends at 10 kimg, without what the recipe has for later_kimg 10; a --kimg above that reaches it"
+    assert caplog.messages == [said] * warned
+
+
+@pytest.mark.parametrize("changes, warned", [({}, False), ({"ema_kimg": 4.0}, True), ({"ema_kimg": 2.5}, False)])
+def test_a_half_life_that_was_asked_for_and_is_never_reached_warns(changes, warned, recipe, caplog):
+    data = ImageData(torch.zeros(recipe.batch_size, 1, 16, 16, dtype=torch.uint8), None, (), "random")
+    trainer.warn(dataclasses.replace(recipe, kimg=50.0, **changes), data, every(data))
+    said = "ema_kimg 4 is never reached: the half-life is at most 5 % of the run so far, 2.5 kimg at its end"
     assert caplog.messages == [said] * warned
 
 
@@ -410,6 +419,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from torch.distributed import group
 from safetensors.torch import save_file
 
 from training import trainer
@@ -429,6 +439,15 @@ def watch(owner, name):
 
 places = [(trainer, "start_state"), (trainer.Batches, "indices"), (trainer.Game, "latents"), (Accelerator, "reduce")]
 states, indices, latents, means = (watch(*place) for place in places)
+waits, load_images = [], trainer.load_images
+
+
+def load(recipe):
+    waits.append(group.WORLD._get_backend(torch.device("cpu")).options._timeout.total_seconds())
+    return load_images(recipe)
+
+
+trainer.load_images = load
 here, (name, kimg, *resume) = Path(sys.argv[1]), sys.argv[2:]
 recipe = dataclasses.replace(Recipe.load(here / "recipe.json"), kimg=float(kimg))
 ema = trainer.train(recipe, here / name, bool(resume))
@@ -439,6 +458,7 @@ seen = {
     "latents": latents[0][1],
     "mine": torch.cat([given[1].flatten() for given, _ in means]),
     "mean": torch.cat([mean.flatten() for _, mean in means]),
+    "waits": torch.tensor(waits),
 }
 save_file(seen, here / f"rank-{os.environ['RANK']}.safetensors")
 """
@@ -468,6 +488,7 @@ def test_two_processes_train_one_model_and_resume_exactly(recipe, tmp_path):
     assert not torch.equal(first["latents"], second["latents"])
     assert not torch.equal(first["mine"], second["mine"]) and torch.equal(first["mean"], second["mean"])
     torch.testing.assert_close(first["mean"], (first["mine"] + second["mine"]) / 2)
+    assert first["waits"].tolist() == second["waits"].tolist() == [6 * 3600]  # for the data, which one may download
     folder = checkpoint.find(tmp_path / "whole")
     assert len(list(folder.glob("rng-*"))) == 2 and checkpoint.read_record(folder)["clock"]["steps"] == 5
     run("halves", 0.6 * recipe.kimg)
@@ -487,6 +508,22 @@ def test_two_threads_resume_exactly(recipe, tmp_path):
     finally:
         torch.set_num_threads(1)
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_two_threads_give_the_tables_of_classes_the_same_gradients_every_time():
+    norm, x, labels = ClassNorm("none", 512, 2), torch.randn(64, 512, 1, 1), torch.arange(64) % 2
+
+    def gradients():
+        norm.zero_grad()
+        norm(x, labels).square().sum().backward()
+        return torch.cat([norm.scale.grad, norm.shift.grad])
+
+    torch.set_num_threads(2)
+    try:
+        first, *others = (gradients() for _ in range(20))
+    finally:
+        torch.set_num_threads(1)
+    assert all(torch.equal(first, other) for other in others)
 
 
 def test_half_precision_resumes_exactly(recipe, tmp_path):

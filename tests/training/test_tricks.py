@@ -121,6 +121,16 @@ def test_ada_follows_the_sign_of_the_logits_on_real_images():
     assert game.state.memory["augment_p"].item() == pytest.approx(0.5)
 
 
+def test_whole_numbers_are_as_good_as_others():
+    game = play(augment=("translation",), augment_target=0.6, augment_adapt_kimg=1, augment_p=0)
+    game.state.discriminator.to_logit.bias.data.fill_(100.0)
+    d_step(game, real_images(game), None)
+    assert game.state.memory["augment_p"].item() == pytest.approx(4 / 1000)
+    for real_label in ((1, 1), (0, 1)):
+        labels = draw_labels(dataclasses.replace(BARE, real_label=real_label, label_noise=0.05), torch.zeros(400), True)
+        assert labels.is_floating_point() and len(labels.unique()) > 300
+
+
 def test_began_carries_its_balance_from_step_to_step():
     changes = {"arch": "autoencoder", "generator": {"width": 4}, "discriminator": {"width": 4}}
     game = play(objective="began", objective_args={"k_rate": 0.5}, **changes)

@@ -71,6 +71,16 @@ def test_styles_and_latents_are_not_taken_for_each_other(mine, theirs, words, tm
         begin(**residual, generator={"width": 4, "mapping": mine}, init=str(tmp_path / "learnt"))
 
 
+@pytest.mark.parametrize("mine, theirs, words", [(8, 0, "--grow-from 0 --grow-kimg 0"), (0, 8, "8"), (4, 8, "8")])
+def test_exits_of_other_resolutions_are_not_taken_for_each_other(mine, theirs, words, tmp_path):
+    residual = {"arch": "resnet", "discriminator": {"width": 4}, "grow_kimg": 1.0}
+    state = begin(**residual, grow_from=theirs)
+    GANPipeline(state.generator, state.discriminator).save_pretrained(tmp_path / "learnt")
+    begin(**residual, grow_from=theirs, init=str(tmp_path / "learnt"))
+    with pytest.raises(UserError, match=f"learnt: its grow_from is {theirs}, here it is {mine}, .*{words}$"):
+        begin(**residual, grow_from=mine, init=str(tmp_path / "learnt"))
+
+
 def test_the_share_is_counted():
     small, large = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
     assert take(small, large) == 1 and torch.equal(small.weight, large.weight)
