@@ -1,11 +1,19 @@
 """The classes of a model: an id each, and a name to ask for it by."""
 
+import re
 import reprlib
 from collections.abc import Sequence
 from typing import Any
 
 from ganhub.errors import UserError
 from ganhub.values import is_int
+
+NAME = re.compile(r"\S(.{0,98}\S)?")
+
+
+def is_class_name(name: Any) -> bool:
+    """One line of 1 to 100 characters, none of which would steer a terminal."""
+    return isinstance(name, str) and NAME.fullmatch(name) is not None and name.isprintable()
 
 
 def class_id(label: Any, names: Sequence[str]) -> int:

@@ -12,16 +12,15 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    LocalTokenNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoSibling
-from huggingface_hub.utils import get_token_to_send, httpx, validate_repo_id
+from huggingface_hub.utils import httpx, validate_repo_id
 
 from ganhub import __version__
 from ganhub.errors import UserError, first_line
-from ganhub.explain import BAD_TOKEN, GarbledError, explain, innermost, is_token
+from ganhub.explain import LOGIN, GarbledError, explain, innermost, token_to_send
 from ganhub.layout import Wanted, few_sheets, limit
 from ganhub.patience import ERRORS, DamagedError, Patience, ask_briefly, brief, patiently
 from ganhub.store import REVISION, Commit, Store, make_commit
@@ -32,7 +31,6 @@ MAX_ASKED = 200  # files whose sizes are asked for one by one
 DEFINITE = (401, 403, 404, 451)
 HUBS_OWN = ("X-Error-Code", "X-Error-Message")  # headers of its refusals
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-LOGIN = "set HF_TOKEN or run `hf auth login`"
 
 logger = logging.getLogger("ganhub")
 
@@ -168,23 +166,6 @@ def ask(repo: str, source: Source, timeout: float = 10.0) -> Commit:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GarbledError(f"{repo}: {first_line(error)}") from error
-
-
-def token_to_send(repo: str, token: str | bool | None) -> str | bool:
-    """The token that goes with a request, False for none. The client may ask the Hub for another one first.
-
-    Raises:
-        UserError: it can't be read or sent.
-    """
-    try:
-        found = get_token_to_send(token) or ""
-    except LocalTokenNotFoundError as error:
-        raise UserError(f"{repo}: token=True, but there is no Hub token; {LOGIN}") from error
-    except Exception as error:  # of a file, of the network, of a CI that gives no token
-        raise UserError(f"{repo}: the Hub token can't be had ({first_line(error)}); {LOGIN}") from error
-    if not is_token(found):
-        raise UserError(f"{repo}: {BAD_TOKEN}")
-    return found or False
 
 
 def announced(sibling: RepoSibling) -> tuple[Any, Any] | None:

@@ -11,10 +11,11 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
+    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from huggingface_hub.utils import hf_raise_for_status, httpx, parse_ratelimit_headers
+from huggingface_hub.utils import get_token_to_send, hf_raise_for_status, httpx, parse_ratelimit_headers
 
 from ganhub.errors import UserError, first_line
 
@@ -23,8 +24,9 @@ PASSING = (408, 429, 500, 502, 503, 504)
 CONNECT = 10.0  # seconds after which nobody is there
 XET = re.compile(r"HTTP status (?:client|server) error \((\d{3})")  # all that Xet's uploader says of an answer
 FULL = re.compile(r"storage|quota|billing|space limit", re.IGNORECASE)
+LOGIN = "set HF_TOKEN or run `hf auth login`"
 NO_TOKEN = f"no Hub token: set HF_TOKEN, run `hf auth login`, or give --token (make one at {TOKENS})"
-BAD_TOKEN = "the Hub token has characters that none has; set HF_TOKEN or run `hf auth login`"
+BAD_TOKEN = f"the Hub token has characters that none has; {LOGIN}"
 TOKEN = re.compile(r"[!-~]*")
 # all that a call of the client raises; RuntimeError: an upload of one file failed, or its connections were closed
 HUB_ERRORS = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, KeyError, RuntimeError)
@@ -68,6 +70,23 @@ def explain(error: BaseException, repo: str, api: HfApi | None = None) -> UserEr
     if isinstance(error, OSError):
         return UserError(f"{error.filename or repo}: can't be read ({error.strerror or first_line(error)})")
     return UserError(f"{repo}: the Hub refuses it ({' '.join(str(error).split())})")
+
+
+def token_to_send(repo: str, token: str | bool | None) -> str | bool:
+    """The token that goes with a request, False for none. The client may ask the Hub for another one first.
+
+    Raises:
+        UserError: it can't be read or sent.
+    """
+    try:
+        found = get_token_to_send(token) or ""
+    except LocalTokenNotFoundError as error:
+        raise UserError(f"{repo}: token=True, but there is no Hub token; {LOGIN}") from error
+    except Exception as error:  # of a file, of the network, of a CI that gives no token
+        raise UserError(f"{repo}: the Hub token can't be had ({first_line(error)}); {LOGIN}") from error
+    if not is_token(found):
+        raise UserError(f"{repo}: {BAD_TOKEN}")
+    return found or False
 
 
 def is_token(text: str) -> bool:

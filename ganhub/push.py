@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import HfApi
 
 from ganhub.differences import Pushed, is_foreign, local_files
 from ganhub.errors import UserError
-from ganhub.explain import BAD_TOKEN, NO_TOKEN, is_token
+from ganhub.explain import NO_TOKEN, is_token, token_to_send
 from ganhub.push_job import Allow, Job, Keep
 from ganhub.store import REVISION
 
@@ -76,7 +76,5 @@ def check_options(repo: str, tag: str | None, create_pr: bool, token: str | None
     if tag is not None and (create_pr or not TAG.fullmatch(tag) or not REVISION.fullmatch(tag)):
         why = "a pull request can't be tagged; tag it once it is merged" if create_pr else "not a name such as v1.0"
         raise UserError(f"--tag {tag}: {why}")
-    if not is_token(known := token or get_token() or ""):
-        raise UserError(f"{repo}: {BAD_TOKEN}")
-    if not dry_run and not known:
+    if not token_to_send(repo, token) and not dry_run:
         raise UserError(f"{repo}: {NO_TOKEN}")

@@ -19,11 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import HfApi
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from ganhub.errors import UserError, first_line
-from ganhub.explain import HUB_ERRORS, NO_TOKEN, bounded, explain, is_passing
+from ganhub.explain import HUB_ERRORS, NO_TOKEN, bounded, explain, is_passing, token_to_send
 from ganhub.layout import RECIPE_FILE
 from ganhub.push import push
 from ganhub.push_job import already_public, check_id
@@ -74,7 +74,7 @@ class Backup:
                 f"--push-every {self.kimg:g} is less than --save-kimg {save_kimg:g}, and only checkpoints are "
                 f"uploaded; lower --save-kimg too"
             )
-        if not (self.token or get_token()):
+        if not token_to_send(self.repo, self.token):
             raise UserError(f"{self.repo}: {NO_TOKEN}")
         self._ask(lambda api: api.whoami())
 

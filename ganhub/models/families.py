@@ -1,9 +1,9 @@
 """From what a model folder says to a class of ours: a name in a file never imports anything."""
 
-import re
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ganhub.classes import is_class_name
 from ganhub.errors import UserError, shorten
 from ganhub.files import read_object
 from ganhub.layout import CONFIG_FILE, DISCRIMINATOR, INDEX_FILE, split_names
@@ -15,8 +15,6 @@ from ganhub.models.strict import read_object_of
 from ganhub.versions import how_to_update
 
 __all__ = ["AutoDiscriminator", "AutoGenerator", "check_class_names", "find_class", "find_family"]
-
-NAME = re.compile(r"\S(.{0,98}\S)?")  # of a class
 
 Network = TypeVar("Network", bound=GANModule)
 
@@ -64,10 +62,12 @@ def check_class_names(index: dict[str, Any], generator: AutoGenerator, folder: P
     names = split_names(index.get("class_names"))
     if names is None:
         return None
-    usable = isinstance(names, list) and all(
-        isinstance(name, str) and NAME.fullmatch(name) and name.isprintable() for name in names
-    )
-    if not usable or len(set(names)) != len(names) or len(names) != generator.config.num_classes:
+    if (
+        not isinstance(names, list)
+        or not all(map(is_class_name, names))
+        or len(set(names)) != len(names)
+        or len(names) != generator.config.num_classes
+    ):
         raise UserError(
             f"{folder / INDEX_FILE}: class_names must name each of {generator.config.num_classes} classes, "
             "no two alike, in one line of 1 to 100 printable characters"

@@ -269,6 +269,15 @@ def test_several_labels_a_picture_are_no_classes_unless_asked_for(tmp_path):
         load_images(recipe_for(folder, conditional=True))
 
 
+@pytest.mark.parametrize("name", ["x" * 101, "frog\x1b[31m", "a\u200db"])
+def test_a_class_that_no_model_could_be_loaded_with_is_refused(name, picture_folder, tmp_path):
+    folder = shutil.copytree(picture_folder, tmp_path / "pictures")
+    (folder / "dark").rename(folder / name)
+    with pytest.raises(UserError, match="rename it, a name has 1 to 100 printable characters") as caught:
+        load_images(recipe_for(folder, conditional=True))
+    assert str(caught.value).isprintable()
+
+
 def test_a_class_named_twice_is_refused(picture_folder):
     with pytest.raises(UserError, match="names a class twice"):
         load_images(recipe_for(picture_folder, classes=("dark", "dark")))
