@@ -2,6 +2,7 @@
 
 import re
 import reprlib
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,15 @@ from ganhub.errors import UserError
 from ganhub.values import is_int
 
 NAME = re.compile(r"\S(.{0,98}\S)?")
+STEERING = ("Cc", "Cs", "Zl", "Zp")  # Unicode's kinds of characters that move a terminal's cursor, or can't be written
+TURNING = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # the direction of a text
 
 
 def is_class_name(name: Any) -> bool:
     """One line of 1 to 100 characters, none of which would steer a terminal."""
-    return isinstance(name, str) and NAME.fullmatch(name) is not None and name.isprintable()
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        return False
+    return not any(unicodedata.category(char) in STEERING or char in TURNING for char in name)
 
 
 def class_id(label: Any, names: Sequence[str]) -> int:

@@ -81,14 +81,17 @@ def truncate(z: Tensor, truncation: float) -> Tensor:
 def slerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
     """The latents at these shares of the way from one to another, along a great circle: (n, latent_dim).
 
-    Spherical linear interpolation (White 2016, https://arxiv.org/abs/1609.04468): halfway on a straight line latents
-    are shorter than any that the generator learnt from.
+    Spherical linear interpolation (White 2016, https://arxiv.org/abs/1609.04468), of their directions; their lengths go
+    evenly from one to the other. Halfway on a straight line latents would be shorter than any that a generator learns
+    from.
 
     Args:
         start, end: (latent_dim,) each.
         shares: (n,); 0 gives `start`, 1 gives `end`.
     """
-    cosine = torch.cosine_similarity(start, end, dim=0).clamp(-1, 1)
-    angle = cosine.acos().clamp(1e-4, torch.pi - 1e-4)  # there is no one way between equals, nor opposites
-    first, second = ((angle * part).sin() / angle.sin() for part in (1 - shares[:, None], shares[:, None]))
-    return first * start + second * end
+    ends = torch.stack([start, end])
+    lengths = ends.norm(dim=1).clamp(min=1e-6)
+    units = ends / lengths[:, None]
+    angle = (units[0] @ units[1]).clamp(-1, 1).acos().clamp(1e-4, torch.pi - 1e-4)  # equals, opposites: any way will do
+    weights = torch.stack([1 - shares, shares], 1)  # (n, 2)
+    return (angle * weights).sin() / angle.sin() @ units * (weights @ lengths)[:, None]

@@ -97,7 +97,7 @@ class GANPipeline(DiffusionPipeline):
 
         Args:
             name: a zoo name ("digits"), a folder, or a Hub id ("user/repo").
-            revision: branch, tag or commit of a Hub id; a full commit that is in the cache needs no network.
+            revision: branch, tag or commit of a Hub id; a full commit that ganhub fetched before needs no network.
             discriminator: load the discriminator too.
             torch_dtype: dtype of the weights in memory.
             token: of the Hub; else HF_TOKEN or that of `hf auth login`.

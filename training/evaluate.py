@@ -162,11 +162,12 @@ def may_show(folder: Path, digest: str) -> bool:
 
 @contextlib.contextmanager
 def advising(way_out: str) -> Iterator[None]:
-    """What is refused within has this way out; its own one may be an option of `train`."""
+    """What is refused within has this way out, in place of an option of `train`."""
     try:
         yield
     except UserError as error:
-        raise UserError(f"{str(error).partition(';')[0]}; {way_out}") from error
+        text, _, advice = str(error).rpartition("; ")
+        raise UserError(f"{text}; {way_out}" if text and "--" in advice else f"{error}; {way_out}") from error
 
 
 def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, str]":

@@ -58,6 +58,8 @@ class Nearest(NamedTuple):
     """(N,)"""
     rows: Tensor
     """(N,) of the training pictures."""
+    mirrored: Tensor
+    """(N,) is it the mirror image that lies so near?"""
 
 
 def measure(
@@ -142,7 +144,7 @@ def find_nearest(
         found.append(neighbours(look(images.flip(3)), train, other=others))
     distances, rows = (torch.cat(values, 1) for values in zip(*found))  # (N, 1), with mirror images (N, 2)
     nearer = distances.argmin(1, keepdim=True)
-    return Nearest(distances.gather(1, nearer)[:, 0], rows.gather(1, nearer)[:, 0])
+    return Nearest(distances.gather(1, nearer)[:, 0], rows.gather(1, nearer)[:, 0], nearer[:, 0] == 1)
 
 
 def copies(nearest: Nearest, usual: Nearest, pictures: Pictures, space: str, notes: list[str]) -> dict[str, Any]:

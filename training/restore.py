@@ -10,13 +10,13 @@ from pathlib import Path
 
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from ganhub.differences import is_same
 from ganhub.errors import UserError, first_line
-from ganhub.explain import HUB_ERRORS, bounded, explain, is_passing
+from ganhub.explain import HUB_ERRORS, bounded, explain, is_passing, token_to_send
 from ganhub.files import MAX_JSON
 from ganhub.layout import RECIPE_FILE
 from training.backup import HUB_FOLDER
@@ -77,13 +77,13 @@ def check_free(run_dir: Path) -> None:
 
 def fetch(repo: str, revision: str | None, aside: Path) -> Path:
     """Download a run into `aside`; returns its folder, whole and checked."""
-    api = HfApi()
+    api = HfApi(token=token_to_send(repo, None))
     with bounded(repo, ANSWER, PATIENCE):
         try:
             commit, files = look(api, repo, revision)
             names = choose(repo, files)
             for name in names:
-                fetch_file(repo, commit, files[name], aside)
+                fetch_file(api, repo, commit, files[name], aside)
         except UserError:
             raise
         except RevisionNotFoundError as error:
@@ -100,11 +100,11 @@ def fetch(repo: str, revision: str | None, aside: Path) -> Path:
     return run
 
 
-def fetch_file(repo: str, commit: str, file: RepoFile, aside: Path) -> None:
+def fetch_file(api: HfApi, repo: str, commit: str, file: RepoFile, aside: Path) -> None:
     """Download one file to its path below `aside`, and again where that failed in a way that passes."""
     for pause in (*PAUSES, None):
         try:
-            hf_hub_download(repo, file.path, revision=commit, local_dir=aside)
+            api.hf_hub_download(repo, file.path, revision=commit, local_dir=aside)
             if is_same(aside / file.path, file):
                 return
             error: BaseException = UserError(f"{repo}: {file.path} arrived damaged; try again")

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ganhub.classes import is_class_name
-from ganhub.errors import UserError, first_line, shorten
+from ganhub.errors import UserError, first_line
 from training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -187,11 +186,6 @@ def keep_classes(
     if len(set(recipe.classes)) != len(recipe.classes):
         raise UserError(f"--classes {' '.join(recipe.classes)}: names a class twice")
     kept = recipe.classes or names
-    if recipe.conditional and (bad := [name for name in kept if not is_class_name(name)]):
-        raise UserError(
-            f"{recipe.data}: a class is called {shorten(ascii(bad[0]), 120)}; rename it, a name has 1 to 100 printable "
-            "characters in one line"
-        )
     number = np.full(len(names) + 1, -1)  # the last entry serves label -1
     number[[names.index(name) for name in kept]] = np.arange(len(kept))
     labels = number[labels]

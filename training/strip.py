@@ -14,11 +14,15 @@ BETWEEN = 12  # between the two pairs of rows
 
 
 def draw(pictures: Pictures, nearest: Nearest) -> Image.Image:
-    """Two pairs of rows: the samples that lie nearest to a training picture, and the first ones, each above its own."""
+    """Two pairs of rows: the samples that lie nearest to a training picture, and the first ones, each above its own.
+
+    A training picture is turned round where its mirror image is what lies nearest.
+    """
     worst = nearest.distances.argsort(stable=True)[:SHOWN]
     rows = []
     for chosen in (worst, torch.arange(len(worst))):
-        rows += [pictures.generated[chosen], pictures.train[nearest.rows[chosen]]]
+        train, mirrored = pictures.train[nearest.rows[chosen]], nearest.mirrored[chosen, None, None, None]
+        rows += [pictures.generated[chosen], torch.where(mirrored, train.flip(3), train)]
     return stack([row(images) for images in rows])
 
 

@@ -12,7 +12,8 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, ProjectConfiguration, set_seed
 from torch import Tensor, nn
 
-from ganhub.errors import UserError
+from ganhub.classes import is_class_name
+from ganhub.errors import UserError, shorten
 from ganhub.layout import RECIPE_FILE
 from ganhub.models.base import Generator
 from training import checkpoint
@@ -131,9 +132,14 @@ def prepare(
 
 
 def check_classes(recipe: Recipe, data: ImageData) -> None:
-    """A class of which there is no picture would be drawn from noise."""
+    """A class of which there is no picture would be drawn from noise; with some names no model could be loaded."""
     if not recipe.conditional or data.labels is None:
         return
+    if bad := [name for name in data.class_names if not is_class_name(name)]:
+        raise UserError(
+            f"{recipe.data}: a class is called {shorten(ascii(bad[0]), 120)}; rename it, a name has 1 to 100 printable "
+            "characters in one line"
+        )
     there = data.labels.unique().tolist()
     if lacking := [name for i, name in enumerate(data.class_names) if i not in there]:
         shown = ", ".join(lacking[:5]) + ", ..." * (len(lacking) > 5)

@@ -64,7 +64,8 @@ def _memorisation(metrics: dict[str, Any], facts: Facts, strip: bool) -> list[st
         return []
     parts = [
         "## Memorisation",
-        f"By {found['space']}: the median distance from a sample to its nearest training image is "
+        f"By {found['space']}: the median distance from a sample to its nearest training image"
+        f"{', mirrored or not,' if found.get('mirrored') else ''} is "
         f"{found['generated_to_train_median']:.3f}; for real pictures ({found['held_back']}) it is "
         f"{found['held_back_to_train_median']:.3f}. Ratio {found['ratio']:.2f}: copies would be far below 1.",
     ]

@@ -35,7 +35,8 @@ def find_class(index: dict[str, Any], part: str, base: type[Network], folder: Pa
     entry = index.get(part)
     if part == DISCRIMINATOR and entry in (None, [None, None]):
         raise UserError(
-            f"{folder}: has no discriminator; take the run that it was exported from, or a model that was made with one"
+            f"{folder}: has no discriminator; take the run that it was exported from, or a model with one, or load it "
+            "without"
         )
     library, name = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
     prefix, _, arch = str(library).rpartition(".")

@@ -42,10 +42,9 @@ def build(models: Sequence[str] | None = None, lenient: bool = False) -> gr.Bloc
         picker = gr.Radio(choices, value=choices[0][1], show_label=False, label="Model", elem_id="picker")
         picked = gr.Textbox(visible="hidden")
         with gr.Tabs() as tabs:
-            page = Page(loaded, picker, picked, tabs, blocks)
             for title, build_tab in TABS.items():
-                with gr.Tab(title, id=title):
-                    build_tab(page)
+                with gr.Tab(title, id=title) as tab:
+                    build_tab(Page(loaded, picker, picked, tabs, tab, blocks))
     return blocks.queue(max_size=MAX_WAITING, default_concurrency_limit=2)
 
 

@@ -48,7 +48,16 @@ def draw(model: Model, settings: Settings) -> Drawing:
 
 def file_stem(model: str, class_name: str, seed: int, truncation: float) -> str:
     """ "digits_7_seed42", and "digits_7_seed42_t0.5" when truncated."""
-    parts = [model, class_name, f"seed{seed}", "" if truncation == 1 else f"t{truncation:g}"]
+    return stem_of(model, class_name, f"seed{seed}", truncated(truncation))
+
+
+def truncated(truncation: float) -> str:
+    """ "t0.5" in a name; nothing where nothing is truncated."""
+    return "" if truncation == 1 else f"t{truncation:g}"
+
+
+def stem_of(*parts: str) -> str:
+    """One name that every system takes, of those parts that say something."""
     return "_".join(re.sub(r"[^\w.-]+", "-", part).strip(".-") for part in parts if part)
 
 

@@ -12,10 +12,11 @@ from ganhub.errors import UserError
 from ganhub.pipeline import MAX_TRUNCATION
 from ganhub.studio.drawing import Drawing, draw, save_pictures, save_zip
 from ganhub.studio.models import Model
-from ganhub.studio.page import DRAWS, PLAY, Page, notice
+from ganhub.studio.page import DRAWS, PLAY, Page, class_selector, notice
 from ganhub.studio.state import (
     EVERY_CLASS,
     KEYS,
+    MAX_DICE,
     MAX_IMAGES,
     MAX_SEED,
     Settings,
@@ -31,8 +32,6 @@ from ganhub.studio.state import (
     to_address,
 )
 from ganhub.values import is_int
-
-MAX_DICE = 999_999  # a seed that can be read out over the phone
 
 # In the browser, so that whatever is pressed next goes by the new seed.
 ROLL = f"() => Math.floor(Math.random() * {MAX_DICE + 1})"
@@ -121,7 +120,7 @@ def switch(models: dict[str, Model], name: Any, *values: Any) -> tuple:
     truncation = own(models, model, accept(check_truncation, truncation, model.truncation), address)
     value, rest = kept(model, label), (seed, count, truncation)
     mended = [gr.skip() if new == old else new for new, old in zip(rest, numbers)]
-    return gr.update(**selector(model, value)), *mended, *show(models, name, value, *rest)
+    return gr.update(**class_selector(model, value, every=True)), *mended, *show(models, name, value, *rest)
 
 
 def own(models: dict[str, Model], model: Model, truncation: Any, address: Any) -> Any:
@@ -144,7 +143,12 @@ def restore(models: dict[str, Model], query: dict[str, str]) -> tuple:
     model = models[settings.model]
     label = label_value(model, settings.label)
     rest = (settings.seed, settings.num_images, settings.truncation)
-    return model.name, gr.update(**selector(model, label)), *rest, *show(models, model.name, label, *rest)
+    return (
+        model.name,
+        gr.update(**class_selector(model, label, every=True)),
+        *rest,
+        *show(models, model.name, label, *rest),
+    )
 
 
 def pack(models: dict[str, Model], address: Any) -> str:
@@ -178,20 +182,14 @@ def single(models: dict[str, Model], address: Any, index: Any) -> tuple[str, dic
     """One of the pictures that are shown -> its own address, and the tab that plays with it."""
     settings, _ = from_address(models, read_query(address))
     model = models[settings.model]
-    if not is_int(index) or not 0 <= index < settings.num_images:
-        raise UserError("that picture isn't shown any more; open another")
+    if not is_int(index) or index < 0:
+        raise UserError("open a picture first, then play with it")
+    index = min(index, settings.num_images - 1)  # of fewer pictures than there were, the gallery shows the last
     label = settings.label
     if label is None and model.classes:
         label = index % len(model.classes)
     one = replace(settings, label=label, seed=settings.seed + index, num_images=1)
     return to_address(model, one), gr.update(selected=PLAY)
-
-
-def selector(model: Model, value: str) -> dict[str, Any]:
-    """What the class selector shows; it is hidden when the model has no classes."""
-    choices = [("Every class in turn", EVERY_CLASS), *((name, name) for name in model.classes)]
-    # a filter opens the keyboard of a phone, so only a long list has one
-    return {"choices": choices, "value": value, "visible": bool(model.classes), "filterable": len(choices) > 20}
 
 
 def label_value(model: Model, label: int | None) -> str:
@@ -226,7 +224,7 @@ def build(page: Page) -> None:
             with gr.Row(elem_classes="actions"):
                 dice = gr.Button("⚄ New seed", variant="primary", elem_id="dice")
                 generate = gr.Button("Generate")
-            label = gr.Dropdown(**selector(first, EVERY_CLASS), label="Class")
+            label = gr.Dropdown(**class_selector(first, EVERY_CLASS, every=True), label="Class")
             seed = gr.Number(Settings.seed, precision=0, label="Seed", info="The same seed gives the same pictures.")
             count = gr.Slider(1, MAX_IMAGES, Settings.num_images, step=1, label="Pictures", buttons=[])
             truncation = gr.Slider(
@@ -268,7 +266,9 @@ def build(page: Page) -> None:
     copy.click(None, address, [copy, by_hand], js=COPY_LINK)
     packed = download.click(page.handler(pack), address, archive, **options)
     packed.success(None, archive, js=SAVE_FILE)
-    gallery.select(open_picture, None, [opened, with_it], queue=False, api_visibility="private")
+    gallery.select(
+        open_picture, None, [opened, with_it], queue=False, trigger_mode="multiple", api_visibility="private"
+    )
     gallery.preview_close(lambda: gr.update(visible=False), None, with_it, queue=False, api_visibility="private")
     with_it.click(page.handler(single), [address, opened], [page.picked, page.tabs], api_visibility="private")
     publish(page)

@@ -182,7 +182,7 @@ def data_url(file: Path) -> str:
     if len(data) > MAX_PLAIN:
         with contextlib.suppress(OSError, SyntaxError, ValueError), open_sheet(file) as picture:
             buffer = io.BytesIO()
-            picture.convert("RGB").save(buffer, "webp", quality=85)
+            picture.convert("RGBA").save(buffer, "webp", quality=85)
             kind, data = "webp", buffer.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 

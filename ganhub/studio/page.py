@@ -10,6 +10,7 @@ import gradio as gr
 
 from ganhub.errors import UserError
 from ganhub.studio.models import Model
+from ganhub.studio.state import EVERY_CLASS
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ class Page:
     picked: gr.Textbox
     """The address of one picture that is to be played with."""
     tabs: gr.Tabs
+    tab: gr.Tab
+    """The one that is being built."""
     blocks: gr.Blocks
 
     def handler(self, function: Callable, markup: bool = True) -> Callable:
@@ -50,7 +53,19 @@ class Page:
         loaded = self.blocks.load(
             load, None, outputs, show_progress="minimal", show_progress_on=progress, api_visibility="private", **DRAWS
         )
-        loaded.then(None, None, None, js=RESTORED, api_visibility="private")
+        for ended in (loaded.success, loaded.failure):
+            ended(None, None, None, js=RESTORED, api_visibility="private")
+
+
+def class_selector(model: Model, value: str | None, every: bool = False) -> dict[str, Any]:
+    """What a selector of classes shows; it is hidden when the model has none.
+
+    Args:
+        every: it begins with every class in turn.
+    """
+    choices = [("Every class in turn", EVERY_CLASS)] * every + [(name, name) for name in model.classes]
+    # a filter opens the keyboard of a phone, so only a long list has one
+    return {"choices": choices, "value": value, "visible": bool(model.classes), "filterable": len(choices) > 20}
 
 
 def guarded(handler: Callable, name: str, markup: bool = True) -> Callable:

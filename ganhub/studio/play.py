@@ -15,10 +15,11 @@ from ganhub.errors import UserError
 from ganhub.images import grid
 from ganhub.latents import latents_for, slerp
 from ganhub.pipeline import MAX_TRUNCATION
-from ganhub.studio.drawing import file_stem, to_png
+from ganhub.studio.drawing import stem_of, to_png, truncated
 from ganhub.studio.models import Model
-from ganhub.studio.page import DRAWS, Page
+from ganhub.studio.page import DRAWS, Page, class_selector
 from ganhub.studio.state import (
+    MAX_DICE,
     accept,
     check_label,
     check_model,
@@ -34,8 +35,13 @@ from ganhub.values import is_number
 REACH = 4.0  # steps along a direction, to either side
 FRAMES = 7  # of the way between two seeds
 SLIDERS = 8  # of more directions than that the first have one
-MAX_DICE = 999_999
+CONTROLS = 5 + SLIDERS
 ROLL = f"() => [0, 0].map(() => Math.floor(Math.random() * {MAX_DICE + 1}))"
+# The last of the values that a change of the model sends: is this tab open?
+SEEN = """(...values) => {
+    const played = document.getElementById("played");
+    return [...values.slice(0, -1), played !== null && played.offsetParent !== null];
+}"""
 ABOUT = "Blend the pictures of two seeds, and push the result along what this model has directions for."
 
 
@@ -61,11 +67,16 @@ class Blend:
             z = z + steps * pipe.directions[name]
         return z
 
-    def draw(self) -> tuple[Image.Image, Image.Image]:
-        """The picture, and all the way from seed to seed side by side."""
-        z = self.latents([self.share, *(i / (FRAMES - 1) for i in range(FRAMES))])
-        picture, *way = self.model.pipeline(latents=z, labels=self.label, truncation=self.truncation).images
-        return picture, grid(way, columns=FRAMES)
+    def draw(self, shares: list[float]) -> list[Image.Image]:
+        """The pictures at these shares of the way."""
+        pipe = self.model.pipeline
+        output: Any = pipe(latents=self.latents(shares), labels=self.label, truncation=self.truncation)
+        return output.images
+
+    @property
+    def class_name(self) -> str:
+        """Without classes it is ""."""
+        return "" if self.label is None else self.model.classes[self.label]
 
     def parts(self) -> list[str]:
         """What it is made of, in words."""
@@ -84,10 +95,10 @@ def check(models: dict[str, Model], name: Any, label: Any, truncation: Any, *val
     seed, other, share, *steps = values
     model = check_model(models, name)
     asked = check_label(model, label if label in model.classes else model.classes[0]) if model.classes else None
-    return Blend(
-        model, asked, check_seed(seed, 1), check_seed(other, 1), within(share, 0.0, 1.0), check_truncation(truncation),
-        {name: within(value, -REACH, REACH) for name, value in zip(named(model), steps)},
-    )  # fmt: skip
+    truncation = check_truncation(clamp(truncation, 0.0, MAX_TRUNCATION))
+    pushes = {name: within(value, -REACH, REACH) for name, value in zip(named(model), steps)}
+    seeds = check_seed(seed, 1), check_seed(other, 1)
+    return Blend(model, asked, *seeds, within(share, 0.0, 1.0), truncation, pushes)
 
 
 def within(value: Any, least: float, most: float) -> float:
@@ -98,7 +109,7 @@ def within(value: Any, least: float, most: float) -> float:
     """
     if not is_number(value) or value != value:
         raise UserError(f"a slider's value must be a number from {least:g} to {most:g}, got {quoted(value)}")
-    return clamp(value, least, most)
+    return float(clamp(value, least, most))
 
 
 def named(model: Model) -> dict[str, str]:
@@ -107,63 +118,84 @@ def named(model: Model) -> dict[str, str]:
 
 
 def play(models: dict[str, Model], *values: Any) -> Any:
-    """The controls -> what is shown. While a number is typed it may be missing, which waits."""
-    return gr.skip() if None in values[2:] else view(check(models, *values))
+    """The controls -> the picture, and the way. While a number is typed it may be missing, which waits."""
+    if None in values[2:]:
+        return gr.skip()
+    blend = check(models, *values)
+    return picture(blend), way(blend)
 
 
-def view(blend: Blend) -> str:
-    """The picture and the way as HTML that holds them: what follows a slider makes no files."""
-    picture, way = map(data_url, blend.draw())
-    name = "" if blend.label is None else blend.model.classes[blend.label]
-    stem = "_".join([file_stem(blend.model.name, name, blend.seed, blend.truncation), "played"])
-    said = html.escape(" · ".join([*([name] if name else []), *blend.parts()]))
+def slide(models: dict[str, Model], *values: Any) -> Any:
+    """The same for what leaves the way as it is."""
+    return gr.skip() if None in values[2:] else picture(check(models, *values))
+
+
+def look(models: dict[str, Model], *values: Any) -> Any:
+    """The same when the tab is opened; the last value is the picture that is about to be taken here."""
+    *values, picked = values  # type: ignore[assignment]
+    return gr.skip() if picked else play(models, *values)
+
+
+def picture(blend: Blend) -> str:
+    """The picture as HTML that holds it: what follows a slider makes no files."""
+    url = png_url(blend.draw([blend.share])[0])
+    said = html.escape(" · ".join([*([blend.class_name] if blend.class_name else []), *blend.parts()]))
     return (
-        f'<figure><img class="played" src="{picture}" alt="{said}"><figcaption><span>{said}</span>'
-        f'<a href="{picture}" download="{html.escape(stem)}.png">Download</a></figcaption></figure>'
-        f'<figure><img class="way" src="{way}" alt="{FRAMES} pictures on the way from seed {blend.seed} to seed '
-        f'{blend.other}"><figcaption>from seed {blend.seed} to seed {blend.other}</figcaption></figure>'
+        f'<figure><img class="played" src="{url}" alt="{said}"><figcaption><span aria-hidden="true">{said}</span>'
+        f'<a href="{url}" download="{html.escape(file_name(blend))}">Download</a></figcaption></figure>'
     )
 
 
-def data_url(picture: Image.Image) -> str:
+def way(blend: Blend) -> str:
+    """All the way from seed to seed, likewise."""
+    url = png_url(grid(blend.draw([i / (FRAMES - 1) for i in range(FRAMES)]), columns=FRAMES))
+    said = f"from seed {blend.seed} to seed {blend.other}"
+    return f'<figure><img src="{url}" alt=""><figcaption>{said}</figcaption></figure>'
+
+
+def file_name(blend: Blend) -> str:
+    """ "faces_70-seed-2-30-seed-1_warmth-1.5_t0.7.png"."""
+    return stem_of(blend.model.name, blend.class_name, *blend.parts(), truncated(blend.truncation)) + ".png"
+
+
+def png_url(picture: Image.Image) -> str:
     return f"data:image/png;base64,{base64.b64encode(to_png(picture)).decode()}"
 
 
 def switch(models: dict[str, Model], name: Any, label: Any, truncation: Any, *values: Any) -> tuple:
-    """After another model was picked: its classes, truncation and directions, at rest, and its view; seeds stay."""
+    """After another model was picked: its classes, truncation and directions, at rest; seeds stay.
+
+    The last value says whether the tab is open; if it isn't, nothing is drawn before it is.
+    """
     model = check_model(models, name)
     seed, other = (accept(partial(check_seed, num_images=1), value, i) for i, value in enumerate(values[:2]))
-    return begin(model, label, model.truncation, seed, other)
+    return begin(model, label, model.truncation, seed, other, draw=bool(values[-1]))
 
 
 def take(models: dict[str, Model], name: Any, address: Any, other: Any) -> tuple:
-    """The same for a picture of the gallery, by its address."""
+    """The same for a picture of the gallery, by its address, which is then forgotten: it may be taken again."""
     settings, _ = from_address(models, read_query(address))
-    if settings.model != name:  # another model was picked meanwhile
-        return gr.skip()
+    if not address or settings.model != name:  # another model was picked meanwhile
+        return "", *[gr.skip()] * CONTROLS, gr.skip(), gr.skip()
     model = models[settings.model]
     label = None if settings.label is None else model.classes[settings.label]
     other = accept(partial(check_seed, num_images=1), other, 1)
-    return begin(model, label, settings.truncation, settings.seed, other)
+    return "", *begin(model, label, settings.truncation, settings.seed, other)
 
 
-def begin(model: Model, label: Any, truncation: float, seed: Any, other: Any) -> tuple:
-    """All controls, and the view, before anything is blended or pushed."""
+def begin(model: Model, label: Any, truncation: float, seed: int, other: int, draw: bool = True) -> tuple:
+    """All controls, and what is shown, before anything is blended or pushed."""
     label = label if label in model.classes else next(iter(model.classes), None)
     rest = (seed, other, 0.0, *[0.0] * SLIDERS)
-    shown = view(check({model.name: model}, model.name, label, truncation, *rest))
+    blend = check({model.name: model}, model.name, label, truncation, *rest)
+    shown = (picture(blend), way(blend)) if draw else (gr.skip(), gr.skip())
     return (
-        gr.update(**selector(model, label)),
+        gr.update(**class_selector(model, label)),
         truncation,
         *rest[:3],
         *(gr.update(**shows) for shows in sliders(model)),
-        shown,
+        *shown,
     )
-
-
-def selector(model: Model, label: str | None) -> dict[str, Any]:
-    """What the class selector shows."""
-    return {"choices": model.classes, "value": label, "visible": bool(model.classes)}
 
 
 def sliders(model: Model) -> list[dict[str, Any]]:
@@ -181,7 +213,7 @@ def build(page: Page) -> None:
     gr.Markdown(ABOUT)
     with gr.Row(elem_classes="workbench"):
         with gr.Column(scale=2, min_width=280, elem_classes="controls"):
-            classes = gr.Dropdown(**selector(first, next(iter(first.classes), None)), label="Class")
+            classes = gr.Dropdown(**class_selector(first, next(iter(first.classes), None)), label="Class")
             with gr.Row(elem_classes="actions"):
                 begins = gr.Number(seed, precision=0, label="From seed", min_width=90)
                 ends = gr.Number(other, precision=0, label="To seed", min_width=90)
@@ -190,15 +222,20 @@ def build(page: Page) -> None:
             pushes = [gr.Slider(-REACH, REACH, step=0.1, buttons=[], **shows) for shows in sliders(first)]
             length = gr.Slider(0, MAX_TRUNCATION, first.truncation, step=0.05, label="Truncation", buttons=[])
         with gr.Column(scale=3, min_width=300, elem_classes="result"):
-            *_, shown = begin(first, None, first.truncation, seed, other)
-            result = gr.HTML(shown, elem_id="played")
+            *_, drawn, around = begin(first, None, first.truncation, seed, other)
+            with gr.Column(elem_id="played"):
+                shown = [gr.HTML(drawn, padding=False), gr.HTML(around, padding=False)]
     controls = [classes, length, begins, ends, blend, *pushes]
     asked = [page.picker, *controls]
     options: dict[str, Any] = {
         "trigger_mode": "always_last", "show_progress": "hidden", "api_visibility": "private", **DRAWS,
     }  # fmt: skip
-    gr.on([control.input for control in controls], page.handler(play), asked, result, **options)
+    blend.input(page.handler(slide), asked, shown[0], **options)
+    gr.on([control.input for control in controls if control != blend], page.handler(play), asked, shown, **options)
     rolled = dice.click(None, None, [begins, ends], js=ROLL, api_visibility="private")
-    rolled.then(page.handler(play), asked, result, **options)
-    page.picker.change(page.handler(switch), asked, [*controls, result], **options)
-    page.picked.change(page.handler(take), [page.picker, page.picked, ends], [*controls, result], **options)
+    rolled.then(page.handler(play), asked, shown, **options)
+    page.tab.select(page.handler(look), [*asked, page.picked], shown, **options)
+    seen = gr.Checkbox(visible="hidden")
+    page.picker.change(page.handler(switch), [*asked, seen], [*controls, *shown], js=SEEN, **options)
+    taken = [page.picked, *controls, *shown]
+    page.picked.change(page.handler(take), [page.picker, page.picked, ends], taken, **options)

@@ -19,6 +19,7 @@ from ganhub.values import is_int, is_number
 
 MAX_SEED = 2**31 - 1
 MAX_IMAGES = 64
+MAX_DICE = 999_999  # a seed that can be read out over the phone
 KEYS = ("model", "label", "seed", "n", "truncation")  # of an address
 EVERY_CLASS = ""  # the value of "every class in turn" in the selector
 

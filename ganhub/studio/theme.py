@@ -66,7 +66,8 @@ CSS = """
 /* true pixels, shown big, and the whole grid on one screen */
 #gallery { background: none; border-width: 0 !important; border-radius: 0; box-shadow: none;
     overflow: visible !important; }
-.restoring #gallery { visibility: hidden; }
+.restoring #gallery { animation: restoring 5s; }  /* no longer, whatever happens */
+@keyframes restoring { from, to { visibility: hidden; } }
 #gallery img { image-rendering: pixelated; }
 #gallery .caption-label { display: none; }
 #gallery .grid-wrap { min-height: 0; max-height: none; overflow: visible; padding: 0; }
@@ -76,7 +77,7 @@ CSS = """
 #gallery .gallery-item { height: auto; min-height: 0; }
 #gallery .preview { background: var(--body-background-fill); }
 .result:has(#played) { position: sticky; top: 8px; align-self: flex-start; z-index: var(--layer-5); }
-#played { background: var(--body-background-fill); }
+#played { background: var(--body-background-fill); gap: 0; }
 #played figure { margin: 0 0 14px; }
 #played img { image-rendering: pixelated; width: 100%; border-radius: 6px; }
 #played .played { max-width: max(300px, calc(100vh - 460px)); }
@@ -107,7 +108,7 @@ footer .divider { display: none !important; }
     .workbench .result { order: -1; }
     .result:has(#played) { top: 0; }
     #played figure { margin: 0 0 6px; }
-    #played .played { max-width: 28vh; }
+    #played .played { max-width: min(28vh, 240px); }
     .workbench > * { width: 100%; min-width: 0 !important; }
     .tabitem { padding: 8px 0 !important; }
 }

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganhub.classes import class_id
+from ganhub.classes import class_id, is_class_name
 from ganhub.errors import UserError
 
 NAMES = ["Bart", "homer", "lisa", "LISA", "7"]
@@ -33,3 +33,13 @@ def test_of_many_classes_the_first_are_named() -> None:
         class_id("x", [f"n{i}" for i in range(20)])
     with pytest.raises(UserError, match="0 to 9; got 'x'$"):
         class_id("x", [str(i) for i in range(10)])
+
+
+@pytest.mark.parametrize("name", ["7", "a class", "é", "नी\u200dल", "👩\u200d🔬", "x" * 100])
+def test_a_class_may_be_called_in_any_script(name: str) -> None:
+    assert is_class_name(name)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a\nb", "x" * 101, "a\x1b[2J", "a\u202eb", "a\u2028b", "\ud800", 7, None])
+def test_a_class_is_not_called_what_steers_a_terminal(name: Any) -> None:
+    assert not is_class_name(name)

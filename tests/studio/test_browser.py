@@ -154,10 +154,8 @@ def test_seed_dice_and_sliders_draw_at_once(visit: Callable[..., Page]) -> None:
     page = visit()
     seed_field(page).fill("12")
     expect_address(page, "?model=digits&seed=12")
-    page.get_by_role("button", name="Generate").click()
-    expect_address(page, "?model=digits&seed=12")
     page.get_by_role("button", name="New seed").click()
-    expect(seed_field(page)).not_to_have_value("13")
+    expect(seed_field(page)).not_to_have_value("12")
     expect_address(page, f"?model=digits&seed={seed_field(page).input_value()}")
     seed = seed_field(page).input_value()
     page.get_by_role("slider", name="Pictures").focus()
@@ -215,6 +213,10 @@ def test_a_seed_that_is_none_is_explained_and_mended(visit: Callable[..., Page])
     expect(pictures(page)).to_have_count(16)
     expect_address(page, "?model=digits&seed=5")
     seed_field(page).fill("")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.get_by_test_id("toast-body").last).to_contain_text(
+        "seed must be a whole number from 0 to 2147483647, got"
+    )
     pick(page, "frogs")
     expect_address(page, "?model=frogs&seed=0")
 
@@ -263,6 +265,15 @@ def test_a_picture_is_played_with(visit: Callable[..., Page], pipelines: dict[st
     expect(played).to_have_attribute("alt", re.compile(r"^seed \d+$"))
     expect(class_selector(page)).to_be_hidden()
     page.screenshot(path=ARTIFACTS / "studio-play.png")
+    page.get_by_role("tab", name="Generate").click()
+    pictures(page).last.wait_for()
+    page.get_by_role("button", name="Play with it").click()  # the last that was opened, of the other model now
+    expect(played).to_have_attribute("alt", "seed 43")
+    page.get_by_role("button", name="New seeds").click()
+    expect(played).not_to_have_attribute("alt", "seed 43")
+    page.get_by_role("tab", name="Generate").click()
+    page.get_by_role("button", name="Play with it").click()
+    expect(played).to_have_attribute("alt", "seed 43")
     page.get_by_role("tab", name="Generate").click()
     page.locator("#gallery").get_by_role("button", name="Close").click()
     expect(page.get_by_role("button", name="Play with it")).to_be_hidden()
@@ -362,6 +373,24 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Page]
         assert box
         assert abs(box["width"] - box["height"]) <= 1
         assert box["x"] + box["width"] <= PHONE["width"]
+
+
+def test_a_phone_shows_what_is_played_with_beside_every_slider(visit: Callable[..., Page]) -> None:
+    page = visit("", "phone")
+    page.get_by_role("tab", name="Play").click()
+    page.mouse.wheel(0, 5000)
+    expect(page.get_by_role("slider", name="Truncation")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#played .played")).to_be_in_viewport(ratio=1)
+    page.screenshot(path=ARTIFACTS / "studio-play-phone.png")
+
+
+def test_no_other_pictures_are_seen_before_those_of_an_address(visit: Callable[..., Page]) -> None:
+    page = visit("?seed=3")
+    seen = "getComputedStyle(document.getElementById('gallery')).visibility"
+    assert page.evaluate(seen) == "visible"
+    page.evaluate("document.documentElement.classList.add('restoring')")
+    assert page.evaluate(seen) == "hidden"
+    page.wait_for_function(f"{seen} === 'visible'")  # if no answer ever comes
 
 
 def test_a_phone_shows_pictures_and_the_button_first(visit: Callable[..., Page]) -> None:

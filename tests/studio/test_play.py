@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,20 @@ from ganhub.directions import Effect, save_directions
 from ganhub.errors import UserError
 from ganhub.latents import sample
 from ganhub.studio.models import Model, load_models
-from ganhub.studio.play import FRAMES, REACH, SLIDERS, check, play, sliders, switch, take
+from ganhub.studio.play import (
+    CONTROLS,
+    FRAMES,
+    REACH,
+    SLIDERS,
+    check,
+    file_name,
+    look,
+    play,
+    slide,
+    sliders,
+    switch,
+    take,
+)  # fmt: skip
 
 REST = (0.0,) * SLIDERS
 
@@ -25,18 +39,16 @@ def models(model_folders: dict[str, Path]) -> dict[str, Model]:
     return load_models([str(folder) for folder in model_folders.values()])
 
 
-def shown(markup: str) -> list[np.ndarray]:
-    """The picture, and the pictures on the way, as pixels."""
-    return [
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
-        for data in re.findall(r'src="data:[^,]*,([^"]*)', markup)
-    ]
+def pixels(markup: str) -> np.ndarray:
+    """Of the picture in it."""
+    (data,) = re.findall(r'src="data:[^,]*,([^"]*)', markup)
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
 
 def test_the_way_begins_and_ends_at_the_pictures_of_its_seeds(models: dict[str, Model]) -> None:
     draw = models["digits"].pipeline
-    for share, seed in ((0.0, 3), (1.0, 8)):
-        picture, way = shown(play(models, "digits", "two", 1.0, 3, 8, share, *REST))
+    for share, seed in ((0.0, 3), (1, 8)):  # as a browser sends it
+        picture, way = map(pixels, play(models, "digits", "two", 1.0, 3, 8, share, *REST))
         (expected,) = draw(1, labels="two", seed=seed).images
         assert np.abs(np.asarray(expected, int) - picture).max() <= 1
         end = way[:, -32:] if share else way[:, :32]
@@ -64,7 +76,7 @@ def test_a_slider_pushes_along_its_direction(models: dict[str, Model], model_fol
     assert names == [("Light", ""), ("Warmth", "red against blue")]
     moved = check(pushed, "frogs", None, 1.0, 3, 8, 0.0, 1.5, -9.0, *REST[2:]).latents([0.0])[0] - sample([3], 16)[0]
     torch.testing.assert_close(moved, 1.5 * vectors["light"] - REACH * vectors["warmth"])
-    assert "seed 3 · light +1.5" in play(pushed, "frogs", None, 1.0, 3, 8, 0.0, 1.5, *REST[1:])
+    assert "seed 3 · light +1.5<" in slide(pushed, "frogs", None, 1.0, 3, 8, 0.0, 1.5, *REST[1:])
     assert not any(shows["visible"] for shows in sliders(models["frogs"]))
 
 
@@ -84,19 +96,34 @@ def test_what_is_being_typed_waits(models: dict[str, Model]) -> None:
     for place in (2, 3, 4, 5):
         values: list[Any] = ["digits", "two", 1.0, 3, 8, 0.5, *REST]
         values[place] = None
-        assert isinstance(play(models, *values), dict)
+        assert play(models, *values) == slide(models, *values) == gr.skip()
 
 
 def test_another_model_keeps_the_seeds_and_puts_the_rest_to_rest(models: dict[str, Model]) -> None:
-    label, truncation, seed, other, share, *_, markup = switch(models, "digits", None, 0.3, 3, None, 0.7, *REST)
+    values = ("digits", None, 0.3, 3, None, 0.7, *REST)
+    label, truncation, seed, other, share, *_, picture, way = switch(models, *values, True)
     assert (label["value"], truncation, seed, other, share) == ("zero", 1.0, 3, 1, 0.0)
-    assert "zero · seed 3" in markup
+    assert "zero · seed 3" in picture and "from seed 3 to seed 1" in way
+    assert switch(models, *values, False)[-2:] == (gr.skip(), gr.skip())  # nobody looks
+
+
+def test_what_is_opened_is_drawn_unless_a_picture_is_being_taken_there(models: dict[str, Model]) -> None:
+    values = ("digits", "two", 1.0, 3, 8, 0.5, *REST)
+    assert look(models, *values, "") == play(models, *values)
+    assert look(models, *values, "?model=digits&seed=5") == gr.skip()
 
 
 def test_a_picture_of_the_gallery_is_taken_as_it_was_drawn(models: dict[str, Model]) -> None:
     address = "?model=digits&label=two&seed=17&n=1&truncation=0.5"
-    label, truncation, seed, other, share, *_, markup = take(models, "digits", address, 8)
-    assert (label["value"], truncation, seed, other, share) == ("two", 0.5, 17, 8, 0.0)
+    forgotten, label, truncation, seed, other, share, *_, picture, _ = take(models, "digits", address, 8)
+    assert (forgotten, label["value"], truncation, seed, other, share) == ("", "two", 0.5, 17, 8, 0.0)
     (expected,) = models["digits"].pipeline(1, labels="two", seed=17, truncation=0.5).images
-    assert np.abs(np.asarray(expected, int) - shown(markup)[0]).max() <= 1
-    assert isinstance(take(models, "frogs", address, 8), dict)  # another model was picked meanwhile
+    assert np.abs(np.asarray(expected, int) - pixels(picture)).max() <= 1
+    forgotten, *nothing = take(models, "frogs", address, 8)  # another model was picked meanwhile
+    assert forgotten == "" and nothing == [gr.skip()] * (CONTROLS + 2)
+
+
+def test_a_download_says_what_it_is_made_of(models: dict[str, Model]) -> None:
+    blend = check(models, "digits", "two", 0.7, 2, 1, 0.3, *REST)
+    assert file_name(blend) == "digits_two_70-seed-2-30-seed-1_t0.7.png"
+    assert file_name(check(models, "frogs", None, 1.0, 2, 1, 1.0, *REST)) == "frogs_seed-1.png"

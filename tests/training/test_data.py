@@ -269,15 +269,6 @@ def test_several_labels_a_picture_are_no_classes_unless_asked_for(tmp_path):
         load_images(recipe_for(folder, conditional=True))
 
 
-@pytest.mark.parametrize("name", ["x" * 101, "frog\x1b[31m", "a\u200db"])
-def test_a_class_that_no_model_could_be_loaded_with_is_refused(name, picture_folder, tmp_path):
-    folder = shutil.copytree(picture_folder, tmp_path / "pictures")
-    (folder / "dark").rename(folder / name)
-    with pytest.raises(UserError, match="rename it, a name has 1 to 100 printable characters") as caught:
-        load_images(recipe_for(folder, conditional=True))
-    assert str(caught.value).isprintable()
-
-
 def test_a_class_named_twice_is_refused(picture_folder):
     with pytest.raises(UserError, match="names a class twice"):
         load_images(recipe_for(picture_folder, classes=("dark", "dark")))
@@ -339,3 +330,11 @@ def test_other_pictures_are_read_by_the_columns_that_they_have(tmp_path):
         references.reading(dataclasses.replace(asked, classes=("a", "x")), source, "train")
     stacked = dataclasses.replace(asked, data="stacked:x")
     assert references.reading(stacked, "stacked:y", "test") == dataclasses.replace(stacked, data="stacked:y")
+
+
+def test_a_run_learns_no_class_that_no_model_could_be_loaded_with(picture_folder, tmp_path):
+    folder = shutil.copytree(picture_folder, tmp_path / "pictures")
+    (folder / "dark").rename(folder / "frog\x1b[31m")
+    with pytest.raises(UserError, match="rename it, a name has 1 to 100 printable characters") as caught:
+        train(recipe_for(folder, conditional=True), tmp_path / "run")
+    assert str(caught.value).isprintable() and not (tmp_path / "run").exists()

@@ -25,15 +25,19 @@ def test_a_sample_stands_above_its_nearest_and_the_nearest_come_first():
     generated = train[order] + offsets
     distances, index = neighbours(generated.flatten(1).float(), train.flatten(1).float())
     assert index[:, 0].tolist() == order.tolist()
-    sheet = draw(Pictures(generated, None, train, train, 1.0), Nearest(distances[:, 0], index[:, 0]))
+    train[..., 8:] = 255  # so that it shows when one is turned round
+    turned = torch.arange(12) % 3 == 0
+    sheet = draw(Pictures(generated, None, train, train, 1.0), Nearest(distances[:, 0], index[:, 0], turned))
     side = 64
     assert sheet.mode == "L" and sheet.size == (10 * side + 9 * GAP, 4 * side + 2 * GAP + BETWEEN)
     xs = [i * (side + GAP) + 5 for i in range(10)]
     tops = [5, side + GAP + 5, 2 * side + GAP + BETWEEN + 5, 3 * side + 2 * GAP + BETWEEN + 5]
     rows = [[sheet.getpixel((x, y)) for x in xs] for y in tops]
     by_distance = distances[:, 0].argsort(stable=True)[:10]
-    expected = [generated[by_distance], train[order[by_distance]], generated[:10], train[order[:10]]]
-    assert rows == [images[:, 0, 0, 0].tolist() for images in expected]
+    beside = train[order, 0, 0, 0].where(~turned, torch.tensor(255, dtype=torch.uint8))
+    drawn = generated[:, 0, 0, 0]
+    expected = [drawn[by_distance], beside[by_distance], drawn[:10], beside[:10]]
+    assert rows == [values.tolist() for values in expected]
 
 
 @pytest.fixture
