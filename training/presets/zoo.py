@@ -77,10 +77,19 @@ frogs = replace(
     source=f"{SOURCE}; DiffAugment (arXiv:2006.10738)",
     classes=("frog",),
     resolution=32,
-    generator={"width": 64, "max_width": 256},
+    generator={"width": 64, "max_width": 256, "upsampling": "bilinear"},
     discriminator={"width": 64, "max_width": 192},
     penalties={"r1": 0.3, "r2": 0.3},
     augment=("color", "translation", "cutout"),
+    later_kimg=320.0,
+    later={
+        "augment_p": 0.2,
+        "penalties": {"r1": 0.15, "r2": 0.15},
+        "penalty_every": 8,
+        "g_lr": 1.5e-4,
+        "lr_kimg": 350.0,
+    },
+    kimg=670.0,
 )
 
 digits = replace(
