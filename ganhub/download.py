@@ -30,7 +30,7 @@ PATIENCE_WITH_COPY = 2.0  # seconds of failures when a newer version is fetched 
 MAX_ASKED = 200  # files whose sizes are asked for one by one
 DEFINITE = (401, 403, 404, 451)
 HUBS_OWN = ("X-Error-Code", "X-Error-Message")  # headers of its refusals
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 logger = logging.getLogger("ganhub")
 

@@ -166,8 +166,10 @@ def advising(way_out: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        text, _, advice = str(error).rpartition("; ")
-        raise UserError(f"{text}; {way_out}" if text and "--" in advice else f"{error}; {way_out}") from error
+        said = str(error).split("; ")
+        while len(said) > 1 and "--" in said[-1]:
+            said.pop()
+        raise UserError("; ".join([*said, way_out])) from error
 
 
 def read(options: Evaluate, recipe: "Recipe") -> "tuple[ImageData, ImageData, str]":

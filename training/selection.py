@@ -85,7 +85,7 @@ def select(data: ImageData, selection: Selection, by_class: bool) -> Tensor:
             rest = " of these, and a larger sharpest leaves more" if left else ""
             raise UserError(
                 f"typical {selection.typical:g}: {len(members)} pictures{name}{left} are too few to tell which are "
-                f"typical, that needs {FEWEST:,}; typical 1 takes all{rest}"
+                f"typical, that needs {FEWEST:,}; --typical 1 takes all{rest}"
             )
         kept.append(most_typical(data.images, members, selection.typical, selection.by))
     return torch.cat(kept).sort().values

@@ -140,7 +140,7 @@ def gone(*_, **__):
 )
 def test_what_can_never_work_is_refused_before_the_run(hub, name, token, kimg, words, recipe, tmp_path, monkeypatch):
     if token == "":
-        monkeypatch.setattr(module, "get_token", lambda: None)
+        monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(UserError, match=words) as refused:
         train(recipe, tmp_path / "run", backup=Backup(name, kimg, token=token or None))
     assert not (tmp_path / "run").exists() and "\n" not in str(refused.value)

@@ -76,7 +76,7 @@ def test_a_flat_folder_has_no_classes(picture_folder):
     assert len(data) == 12 and data.labels is None and data.class_names == ()
     with pytest.raises(UserError, match="no classes to condition on"):
         load_images(recipe_for(picture_folder / "dark", conditional=True))
-    with pytest.raises(UserError, match="has no classes, so --classes dark"):
+    with pytest.raises(UserError, match="has no classes, so dark can't be chosen; a bare --classes"):
         load_images(recipe_for(picture_folder / "dark", classes=("dark",)))
 
 

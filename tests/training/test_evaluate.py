@@ -229,7 +229,7 @@ THEIRS = "; give as --data the pictures that the model was trained on$"
     [
         ({"typical": 0.6}, f"^typical 0.6: 240 pictures are too few to tell which are typical, that needs 800{THEIRS}"),
         ({"later_kimg": 1.0, "later": {"typical": 0.6}}, f"^from 1 kimg on, .*, that needs 800{THEIRS}"),
-        ({"classes": ("four",)}, f"data: no class 'four'{THEIRS}"),
+        ({"classes": ("four",)}, f"data: no class 'four'; it has zero, one, two{THEIRS}"),
     ],
 )
 def test_data_that_the_recipe_cannot_read_are_refused_without_options_of_training(changes, said, folders):

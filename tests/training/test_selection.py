@@ -86,7 +86,7 @@ def test_each_class_keeps_its_share(monkeypatch):
 def test_too_few_pictures_are_refused():
     few = ImageData(pictures(1010, 128), torch.tensor([0] * 1000 + [1] * 10), ("many", "few"), "")
     assert len(select(few, Selection(0.9, 0.5, "pixels"), by_class=False)) == 454
-    with pytest.raises(UserError, match=r"typical 0.5: 10 pictures of few are .* needs 800; typical 1 takes all$"):
+    with pytest.raises(UserError, match=r"typical 0.5: 10 pictures of few are .* needs 800; --typical 1 takes all$"):
         select(few, Selection(1.0, 0.5, "pixels"), by_class=True)
     with pytest.raises(UserError, match=r"500 pictures of many, the sharpest 0.5 of all, .* of these, and a .* more$"):
         select(few, Selection(0.5, 0.5, "pixels"), by_class=True)
