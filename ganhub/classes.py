@@ -11,7 +11,7 @@ from ganhub.values import is_int
 
 NAME = re.compile(r"\S(.{0,98}\S)?")
 STEERING = ("Cc", "Cs", "Zl", "Zp")  # Unicode's kinds of characters that move a terminal's cursor, or can't be written
-TURNING = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # the direction of a text
+TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # the direction of a text
 
 
 def is_class_name(name: Any) -> bool:

@@ -30,7 +30,7 @@ PATIENCE_WITH_COPY = 2.0  # seconds of failures when a newer version is fetched 
 MAX_ASKED = 200  # files whose sizes are asked for one by one
 DEFINITE = (401, 403, 404, 451)
 HUBS_OWN = ("X-Error-Code", "X-Error-Message")  # headers of its refusals
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+CANT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 logger = logging.getLogger("ganhub")
 
@@ -205,7 +205,9 @@ def is_definite(error: BaseException) -> bool:
 def is_of_cache(error: OSError, folder: Path) -> bool:
     """Is it the cache that can't be written, and not a certificate that can't be read?"""
     file = None if error.filename is None else Path(str(error.filename))
-    return error.errno in NO_ROOM or (file is not None and (file.is_relative_to(folder) or folder.is_relative_to(file)))
+    return error.errno in CANT_WRITE or (
+        file is not None and (file.is_relative_to(folder) or folder.is_relative_to(file))
+    )
 
 
 def said(error: BaseException, store: Store, revision: str) -> UserError:

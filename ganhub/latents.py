@@ -82,8 +82,8 @@ def slerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
     """The latents at these shares of the way from one to another, along a great circle: (n, latent_dim).
 
     Spherical linear interpolation (White 2016, https://arxiv.org/abs/1609.04468), of their directions; their lengths go
-    evenly from one to the other. Halfway on a straight line latents would be shorter than any that a generator learns
-    from.
+    evenly from one to the other (but between opposites). Halfway on a straight line latents would be shorter than any
+    that a generator learns from.
 
     Args:
         start, end: (latent_dim,) each.

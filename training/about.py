@@ -95,7 +95,7 @@ ABOUT: dict[str, About] = {
         summary="Small frogs in colour: CIFAR-10 at 32x32.",
         data=f"CIFAR-10, class frog: {CIFAR10_SOURCE}",
         limits="A small model of few images: expect the colours, pose and setting of a frog more often than its "
-        "anatomy. Not for anything but play and study.",
+        "anatomy, and texture without any animal now and then. Not for anything but play and study.",
         **CIFAR10,
     ),
     "vanilla-mnist": About(

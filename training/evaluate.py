@@ -7,6 +7,7 @@ whether training saw those.
 import contextlib
 import dataclasses
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ def advising(way_out: str) -> Iterator[None]:
         yield
     except UserError as error:
         said = str(error).split("; ")
-        while len(said) > 1 and "--" in said[-1]:
+        while len(said) > 1 and re.search(r"(^|[ `])--[a-z]", said[-1]):
             said.pop()
         raise UserError("; ".join([*said, way_out])) from error
 

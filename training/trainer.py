@@ -137,8 +137,8 @@ def check_classes(recipe: Recipe, data: ImageData) -> None:
         return
     if bad := [name for name in data.class_names if not is_class_name(name)]:
         raise UserError(
-            f"{recipe.data}: a class is called {shorten(ascii(bad[0]), 120)}; rename it, a name has 1 to 100 printable "
-            "characters in one line"
+            f"{recipe.data}: a class is called {shorten(ascii(bad[0]), 120)}; rename it, a name has 1 to 100 "
+            "characters in one line, none of them a control"
         )
     there = data.labels.unique().tolist()
     if lacking := [name for i, name in enumerate(data.class_names) if i not in there]:

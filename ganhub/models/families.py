@@ -71,6 +71,6 @@ def check_class_names(index: dict[str, Any], generator: AutoGenerator, folder: P
     ):
         raise UserError(
             f"{folder / INDEX_FILE}: class_names must name each of {generator.config.num_classes} classes, "
-            "no two alike, in one line of 1 to 100 printable characters"
+            "no two alike, in one line of 1 to 100 characters, none of them a control"
         )
     return names

@@ -15,6 +15,8 @@ from PIL import Image
 from ganhub.studio.models import Model
 from ganhub.studio.state import Settings
 
+MAX_PART = 36  # characters; a name has 255 bytes, and some scripts three a character
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -57,8 +59,8 @@ def truncated(truncation: float) -> str:
 
 
 def stem_of(*parts: str) -> str:
-    """One name that every system takes, of those parts that say something."""
-    return "_".join(re.sub(r"[^\w.-]+", "-", part).strip(".-") for part in parts if part)
+    """One name that every system takes, of those parts that say something; of long ones the beginning."""
+    return "_".join(re.sub(r"[^\w.+-]+", "-", part[:MAX_PART]).strip(".-") for part in parts if part)
 
 
 def save_pictures(drawing: Drawing) -> list[str]:

@@ -87,7 +87,7 @@ def press(models: dict[str, Model], *values: Any) -> Any:
     *_, seed, count, truncation, _ = values
     for needed, value in (
         (check_count, count),
-        (partial(check_seed, num_images=1), seed),
+        (check_seed, seed),
         (check_truncation, truncation),
     ):
         if value is None:
@@ -189,7 +189,7 @@ def single(models: dict[str, Model], address: Any, index: Any) -> tuple[str, dic
     if label is None and model.classes:
         label = index % len(model.classes)
     one = replace(settings, label=label, seed=settings.seed + index, num_images=1)
-    return to_address(model, one), gr.update(selected=PLAY)
+    return f"{to_address(model, one)}&at={time.time_ns()}", gr.update(selected=PLAY)  # the same may be taken again
 
 
 def label_value(model: Model, label: int | None) -> str:
@@ -266,7 +266,7 @@ def build(page: Page) -> None:
     copy.click(None, address, [copy, by_hand], js=COPY_LINK)
     packed = download.click(page.handler(pack), address, archive, **options)
     packed.success(None, archive, js=SAVE_FILE)
-    gallery.select(
+    gallery.select(  # "always_last" would repeat the first event's picture, as gradio 6.31 has it
         open_picture, None, [opened, with_it], queue=False, trigger_mode="multiple", api_visibility="private"
     )
     gallery.preview_close(lambda: gr.update(visible=False), None, with_it, queue=False, api_visibility="private")

@@ -3,7 +3,6 @@
 import base64
 import html
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -35,13 +34,9 @@ from ganhub.values import is_number
 REACH = 4.0  # steps along a direction, to either side
 FRAMES = 7  # of the way between two seeds
 SLIDERS = 8  # of more directions than that the first have one
-CONTROLS = 5 + SLIDERS
 ROLL = f"() => [0, 0].map(() => Math.floor(Math.random() * {MAX_DICE + 1}))"
-# The last of the values that a change of the model sends: is this tab open?
-SEEN = """(...values) => {
-    const played = document.getElementById("played");
-    return [...values.slice(0, -1), played !== null && played.offsetParent !== null];
-}"""
+# The last of the values that are sent: is this tab open?
+SEEN = '(...values) => [...values.slice(0, -1), !!document.getElementById("played")?.offsetParent]'
 ABOUT = "Blend the pictures of two seeds, and push the result along what this model has directions for."
 
 
@@ -97,7 +92,7 @@ def check(models: dict[str, Model], name: Any, label: Any, truncation: Any, *val
     asked = check_label(model, label if label in model.classes else model.classes[0]) if model.classes else None
     truncation = check_truncation(clamp(truncation, 0.0, MAX_TRUNCATION))
     pushes = {name: within(value, -REACH, REACH) for name, value in zip(named(model), steps)}
-    seeds = check_seed(seed, 1), check_seed(other, 1)
+    seeds = check_seed(seed), check_seed(other)
     return Blend(model, asked, *seeds, within(share, 0.0, 1.0), truncation, pushes)
 
 
@@ -130,10 +125,10 @@ def slide(models: dict[str, Model], *values: Any) -> Any:
     return gr.skip() if None in values[2:] else picture(check(models, *values))
 
 
-def look(models: dict[str, Model], *values: Any) -> Any:
-    """The same when the tab is opened; the last value is the picture that is about to be taken here."""
-    *values, picked = values  # type: ignore[assignment]
-    return gr.skip() if picked else play(models, *values)
+def redraw(models: dict[str, Model], *values: Any) -> Any:
+    """As `play`, where the last value says that the tab is open; else it is drawn when it is opened."""
+    *asked, seen = values
+    return play(models, *asked) if seen else gr.skip()
 
 
 def picture(blend: Blend) -> str:
@@ -162,40 +157,27 @@ def png_url(picture: Image.Image) -> str:
     return f"data:image/png;base64,{base64.b64encode(to_png(picture)).decode()}"
 
 
-def switch(models: dict[str, Model], name: Any, label: Any, truncation: Any, *values: Any) -> tuple:
-    """After another model was picked: its classes, truncation and directions, at rest; seeds stay.
-
-    The last value says whether the tab is open; if it isn't, nothing is drawn before it is.
-    """
+def switch(models: dict[str, Model], name: Any, label: Any, seed: Any, other: Any) -> tuple:
+    """The controls after another model was picked: its classes, truncation and directions, at rest; seeds stay."""
     model = check_model(models, name)
-    seed, other = (accept(partial(check_seed, num_images=1), value, i) for i, value in enumerate(values[:2]))
-    return begin(model, label, model.truncation, seed, other, draw=bool(values[-1]))
+    return rest(model, label, model.truncation, accept(check_seed, seed, 0), accept(check_seed, other, 1))
 
 
-def take(models: dict[str, Model], name: Any, address: Any, other: Any) -> tuple:
-    """The same for a picture of the gallery, by its address, which is then forgotten: it may be taken again."""
+def take(models: dict[str, Model], name: Any, address: Any, other: Any) -> Any:
+    """The controls for a picture of the gallery, by its address."""
     settings, _ = from_address(models, read_query(address))
-    if not address or settings.model != name:  # another model was picked meanwhile
-        return "", *[gr.skip()] * CONTROLS, gr.skip(), gr.skip()
+    if settings.model != name:  # another model was picked meanwhile
+        return gr.skip()
     model = models[settings.model]
     label = None if settings.label is None else model.classes[settings.label]
-    other = accept(partial(check_seed, num_images=1), other, 1)
-    return "", *begin(model, label, settings.truncation, settings.seed, other)
+    return rest(model, label, settings.truncation, settings.seed, accept(check_seed, other, 1))
 
 
-def begin(model: Model, label: Any, truncation: float, seed: int, other: int, draw: bool = True) -> tuple:
-    """All controls, and what is shown, before anything is blended or pushed."""
+def rest(model: Model, label: Any, truncation: float, seed: int, other: int) -> tuple:
+    """All controls, before anything is blended or pushed."""
     label = label if label in model.classes else next(iter(model.classes), None)
-    rest = (seed, other, 0.0, *[0.0] * SLIDERS)
-    blend = check({model.name: model}, model.name, label, truncation, *rest)
-    shown = (picture(blend), way(blend)) if draw else (gr.skip(), gr.skip())
-    return (
-        gr.update(**class_selector(model, label)),
-        truncation,
-        *rest[:3],
-        *(gr.update(**shows) for shows in sliders(model)),
-        *shown,
-    )
+    pushes = [gr.update(**shows) for shows in sliders(model)]
+    return gr.update(**class_selector(model, label)), truncation, seed, other, 0.0, *pushes
 
 
 def sliders(model: Model) -> list[dict[str, Any]]:
@@ -222,9 +204,9 @@ def build(page: Page) -> None:
             pushes = [gr.Slider(-REACH, REACH, step=0.1, buttons=[], **shows) for shows in sliders(first)]
             length = gr.Slider(0, MAX_TRUNCATION, first.truncation, step=0.05, label="Truncation", buttons=[])
         with gr.Column(scale=3, min_width=300, elem_classes="result"):
-            *_, drawn, around = begin(first, None, first.truncation, seed, other)
+            begun = Blend(first, 0 if first.classes else None, seed, other, 0.0, first.truncation, {})
             with gr.Column(elem_id="played"):
-                shown = [gr.HTML(drawn, padding=False), gr.HTML(around, padding=False)]
+                shown = [gr.HTML(part(begun), padding=False) for part in (picture, way)]
     controls = [classes, length, begins, ends, blend, *pushes]
     asked = [page.picker, *controls]
     options: dict[str, Any] = {
@@ -234,8 +216,9 @@ def build(page: Page) -> None:
     gr.on([control.input for control in controls if control != blend], page.handler(play), asked, shown, **options)
     rolled = dice.click(None, None, [begins, ends], js=ROLL, api_visibility="private")
     rolled.then(page.handler(play), asked, shown, **options)
-    page.tab.select(page.handler(look), [*asked, page.picked], shown, **options)
+    page.tab.select(page.handler(play), asked, shown, **options)
     seen = gr.Checkbox(visible="hidden")
-    page.picker.change(page.handler(switch), [*asked, seen], [*controls, *shown], js=SEEN, **options)
-    taken = [page.picked, *controls, *shown]
-    page.picked.change(page.handler(take), [page.picker, page.picked, ends], taken, **options)
+    changed = page.picker.change(page.handler(switch), [page.picker, classes, begins, ends], controls, **options)
+    changed.success(page.handler(redraw), [*asked, seen], shown, js=SEEN, **options)
+    taken = page.picked.change(page.handler(take), [page.picker, page.picked, ends], controls, **options)
+    taken.success(page.handler(play), asked, shown, **options)

@@ -65,7 +65,7 @@ def check_label(model: Model, value: Any) -> int | None:
         raise UserError(f"{error}; leave it empty for every class in turn") from error
 
 
-def check_seed(value: Any, num_images: int) -> int:
+def check_seed(value: Any, num_images: int = 1) -> int:
     """A whole number in range, and so are the seeds of the pictures after the first."""
     last = MAX_SEED - num_images + 1
     if not is_int(value) or not 0 <= value <= last:

@@ -57,7 +57,7 @@ CASES = {
     "empty name": (lambda f: edit_json(f / "model_index.json", class_names=["", "a", "b"]), "class_names must name"),
     "steering name": (
         lambda f: edit_json(f / "model_index.json", class_names=["a\x1b[2J", "b", "c"]),
-        "class_names must name .* printable",
+        "class_names must name .* none of them a control",
     ),
     "deep index": (lambda f: (f / "model_index.json").write_text("[" * 200_000), "not valid JSON"),
     "huge index": (lambda f: (f / "model_index.json").write_text(" " * 2**21), "larger than"),

@@ -1,6 +1,7 @@
 """The tab that plays with latents: what is between two seeds, what a direction does, and what a visitor sees of it."""
 
 import base64
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -17,14 +18,13 @@ from ganhub.errors import UserError
 from ganhub.latents import sample
 from ganhub.studio.models import Model, load_models
 from ganhub.studio.play import (
-    CONTROLS,
     FRAMES,
     REACH,
     SLIDERS,
     check,
     file_name,
-    look,
     play,
+    redraw,
     slide,
     sliders,
     switch,
@@ -100,30 +100,28 @@ def test_what_is_being_typed_waits(models: dict[str, Model]) -> None:
 
 
 def test_another_model_keeps_the_seeds_and_puts_the_rest_to_rest(models: dict[str, Model]) -> None:
-    values = ("digits", None, 0.3, 3, None, 0.7, *REST)
-    label, truncation, seed, other, share, *_, picture, way = switch(models, *values, True)
+    label, truncation, seed, other, share, *pushes = switch(models, "digits", None, 3, None)
     assert (label["value"], truncation, seed, other, share) == ("zero", 1.0, 3, 1, 0.0)
-    assert "zero · seed 3" in picture and "from seed 3 to seed 1" in way
-    assert switch(models, *values, False)[-2:] == (gr.skip(), gr.skip())  # nobody looks
+    assert [push["value"] for push in pushes] == [0] * SLIDERS
 
 
-def test_what_is_opened_is_drawn_unless_a_picture_is_being_taken_there(models: dict[str, Model]) -> None:
+def test_nothing_is_drawn_where_nobody_looks(models: dict[str, Model]) -> None:
     values = ("digits", "two", 1.0, 3, 8, 0.5, *REST)
-    assert look(models, *values, "") == play(models, *values)
-    assert look(models, *values, "?model=digits&seed=5") == gr.skip()
+    assert redraw(models, *values, True) == play(models, *values)
+    assert redraw(models, *values, False) == gr.skip()
 
 
 def test_a_picture_of_the_gallery_is_taken_as_it_was_drawn(models: dict[str, Model]) -> None:
     address = "?model=digits&label=two&seed=17&n=1&truncation=0.5"
-    forgotten, label, truncation, seed, other, share, *_, picture, _ = take(models, "digits", address, 8)
-    assert (forgotten, label["value"], truncation, seed, other, share) == ("", "two", 0.5, 17, 8, 0.0)
-    (expected,) = models["digits"].pipeline(1, labels="two", seed=17, truncation=0.5).images
-    assert np.abs(np.asarray(expected, int) - pixels(picture)).max() <= 1
-    forgotten, *nothing = take(models, "frogs", address, 8)  # another model was picked meanwhile
-    assert forgotten == "" and nothing == [gr.skip()] * (CONTROLS + 2)
+    label, truncation, seed, other, share, *_ = take(models, "digits", address, 8)
+    assert (label["value"], truncation, seed, other, share) == ("two", 0.5, 17, 8, 0.0)
+    assert take(models, "frogs", address, 8) == gr.skip()  # another model was picked meanwhile
 
 
 def test_a_download_says_what_it_is_made_of(models: dict[str, Model]) -> None:
     blend = check(models, "digits", "two", 0.7, 2, 1, 0.3, *REST)
     assert file_name(blend) == "digits_two_70-seed-2-30-seed-1_t0.7.png"
-    assert file_name(check(models, "frogs", None, 1.0, 2, 1, 1.0, *REST)) == "frogs_seed-1.png"
+    pushed = dataclasses.replace(
+        check(models, "frogs", None, 1.0, 2, 1, 1.0, *REST), steps={"light": 1.5, "warmth": -2}
+    )
+    assert file_name(pushed) == "frogs_seed-1_light-+1.5_warmth--2.png"

@@ -266,6 +266,7 @@ def test_file_names_say_how_to_make_the_picture_again() -> None:
     assert file_stem("digits", "7", 42, 1.0) == "digits_7_seed42"
     assert file_stem("user/frogs", "", 3, 0.5) == "user-frogs_seed3_t0.5"
     assert file_stem("digits", "../../etc", 1, 1.0) == "digits_etc_seed1"
+    assert len(file_stem("用" * 100, "की" * 50, 2**31, 0.55).encode()) < 250
 
 
 def test_the_grid_is_square_and_never_wider_than_a_thumb_can_hit() -> None:
@@ -399,10 +400,15 @@ def test_an_address_without_settings_leaves_the_page_as_it_was_built(loaded: dic
 
 def test_one_of_the_pictures_has_an_address_of_its_own(loaded: dict[str, Model]) -> None:
     shown = "?model=digits&seed=5&n=16&truncation=0.5"
-    assert single(loaded, shown, 12) == ("?model=digits&label=two&seed=17&n=1&truncation=0.5", gr.update(selected=PLAY))
-    assert single(loaded, "?model=digits&label=7&seed=5", 1)[0] == "?model=digits&label=7&seed=6&n=1"
-    assert single(loaded, "?model=frogs&seed=5", 1)[0] == "?model=frogs&seed=6&n=1"
-    assert single(loaded, "?model=frogs&seed=5&n=2", 9)[0] == "?model=frogs&seed=6&n=1"  # what the gallery goes on with
+    one, tab = single(loaded, shown, 12)
+    assert one.startswith("?model=digits&label=two&seed=17&n=1&truncation=0.5&at=") and tab == gr.update(selected=PLAY)
+    assert single(loaded, shown, 12)[0] != one  # or nothing would happen when it is taken again
+    assert single(loaded, "?model=digits&label=7&seed=5", 1)[0].startswith("?model=digits&label=7&seed=6&n=1&")
+    for address, index in (
+        ("?model=frogs&seed=5", 1),
+        ("?model=frogs&seed=5&n=2", 9),
+    ):  # the gallery shows the last then
+        assert single(loaded, address, index)[0].startswith("?model=frogs&seed=6&n=1&")
     for index in (-1, None, "1"):
         with pytest.raises(UserError, match="open a picture first"):
             single(loaded, "?model=frogs&seed=5", index)

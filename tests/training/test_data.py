@@ -335,6 +335,6 @@ def test_other_pictures_are_read_by_the_columns_that_they_have(tmp_path):
 def test_a_run_learns_no_class_that_no_model_could_be_loaded_with(picture_folder, tmp_path):
     folder = shutil.copytree(picture_folder, tmp_path / "pictures")
     (folder / "dark").rename(folder / "frog\x1b[31m")
-    with pytest.raises(UserError, match="rename it, a name has 1 to 100 printable characters") as caught:
+    with pytest.raises(UserError, match="rename it, a name has 1 to 100 characters in one line") as caught:
         train(recipe_for(folder, conditional=True), tmp_path / "run")
     assert str(caught.value).isprintable() and not (tmp_path / "run").exists()
