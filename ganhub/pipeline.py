@@ -82,7 +82,7 @@ class GANPipeline(DiffusionPipeline):
         name: str | Path,
         revision: str | None = None,
         discriminator: bool = False,
-        torch_dtype: torch.dtype = torch.float32,
+        torch_dtype: torch.dtype | str = torch.float32,
         *,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
@@ -99,7 +99,7 @@ class GANPipeline(DiffusionPipeline):
             name: a zoo name ("digits"), a folder, or a Hub id ("user/repo").
             revision: branch, tag or commit of a Hub id; a full commit that ganhub fetched before needs no network.
             discriminator: load the discriminator too.
-            torch_dtype: dtype of the weights in memory.
+            torch_dtype: dtype of the weights in memory, or its name, "float16".
             token: of the Hub; else HF_TOKEN or that of `hf auth login`.
             cache_dir: where downloads are kept; else where huggingface_hub keeps them.
             local_files_only: ask nobody; take what is in the cache. HF_HUB_OFFLINE=1 does the same.

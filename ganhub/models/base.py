@@ -50,7 +50,7 @@ class GANModule(ModelMixin, ConfigMixin):
         cls,
         name: str | Path,
         subfolder: str = "",
-        torch_dtype: torch.dtype = torch.float32,
+        torch_dtype: torch.dtype | str = torch.float32,
         *,
         revision: str | None = None,
         token: str | bool | None = None,
@@ -68,7 +68,7 @@ class GANModule(ModelMixin, ConfigMixin):
             name: a folder with config.json and the weights; for generators and discriminators also all that
                 `GANPipeline.from_pretrained` takes, of which only this network is then fetched.
             subfolder: a folder inside a local folder; the network's own, "generator" say, may be named everywhere.
-            torch_dtype: of the weights in memory, whatever it is in the file.
+            torch_dtype: of the weights in memory, whatever it is in the file; "float16" is torch.float16.
             revision, token, cache_dir, local_files_only, variant, snapshot: as for `GANPipeline.from_pretrained`.
 
         Raises:
@@ -88,8 +88,9 @@ class GANModule(ModelMixin, ConfigMixin):
         return family.load(folder, torch_dtype, variant)
 
     @classmethod
-    def load(cls, folder: Path, torch_dtype: torch.dtype, variant: str | None = None) -> Self:
+    def load(cls, folder: Path, torch_dtype: torch.dtype | str, variant: str | None = None) -> Self:
         """Read the network in a local folder; `from_pretrained` says what it refuses."""
+        dtype = read_dtype(torch_dtype)
         from ganhub.models.strict import check_weights, read_config  # which builds on this module
 
         file = folder / weights_file(variant)
@@ -99,12 +100,24 @@ class GANModule(ModelMixin, ConfigMixin):
         for key, value in model.state_dict().items():
             if not torch.isfinite(value).all():
                 raise UserError(f"{file}: {key} has NaN or infinite values; use another checkpoint")
-        return nn.Module.to(model, torch_dtype).eval()
+        return nn.Module.to(model, dtype).eval()
 
     def to_json_string(self) -> str:
         """As diffusers has it, and the family, so that the file alone says what to build."""
         config = json.loads(super().to_json_string())
         return json.dumps(config | ({ARCH_KEY: self.arch} if self.part else {}), indent=2, sort_keys=True) + "\n"
+
+
+def read_dtype(value: Any) -> torch.dtype:
+    """A dtype that weights may have, or the name of one.
+
+    Raises:
+        UserError: it is something else.
+    """
+    found = getattr(torch, value, None) if isinstance(value, str) else value
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise UserError(f"torch_dtype must be a floating-point dtype such as torch.float16, got {value!r}")
+    return found
 
 
 Module = TypeVar("Module", bound=GANModule)

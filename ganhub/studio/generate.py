@@ -34,7 +34,8 @@ from ganhub.studio.state import (
 from ganhub.values import is_int
 
 # In the browser, so that whatever is pressed next goes by the new seed.
-ROLL = f"() => Math.floor(Math.random() * {MAX_DICE + 1})"
+CLOSE = """document.querySelector('#gallery button[aria-label="Close"]')?.click()"""  # of a picture that was opened
+ROLL = f"() => {{ {CLOSE}; return Math.floor(Math.random() * {MAX_DICE + 1}); }}"
 SET_ADDRESS = """(link) => {
     const fresh = ["Copy link", {__type__: "update", visible: false}];  // what was copied or offered is another link
     const url = new URL(window.location), shown = new URLSearchParams(link);
@@ -229,7 +230,7 @@ def build(page: Page) -> None:
             count = gr.Slider(1, MAX_IMAGES, Settings.num_images, step=1, label="Pictures", buttons=[])
             truncation = gr.Slider(
                 0, MAX_TRUNCATION, first.truncation, step=0.05, label="Truncation",
-                info="Lower: safer and more alike. Higher: more varied, more often broken.", buttons=[],
+                info="1 is what was learnt. Lower: more alike. Higher: more varied. Far from 1: broken.", buttons=[],
             )  # fmt: skip
         with gr.Column(scale=3, min_width=300, elem_classes="result"):
             gallery = gr.Gallery(
@@ -260,7 +261,8 @@ def build(page: Page) -> None:
     generate.click(page.handler(press), asked, shown, **options)
     typed = [label.input, seed.input, count.input, truncation.input]
     gr.on(typed, page.handler(update), asked, shown, **options)
-    page.picker.input(page.handler(switch), asked, [*controls[1:], *shown], **options)
+    closing = f"(...values) => {{ {CLOSE}; return values; }}"
+    page.picker.input(page.handler(switch), asked, [*controls[1:], *shown], js=closing, **options)
     page.on_load(restore, [*controls, *shown], progress=status)
     address.change(None, address, [copy, by_hand], js=SET_ADDRESS)
     copy.click(None, address, [copy, by_hand], js=COPY_LINK)

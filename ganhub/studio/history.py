@@ -1,5 +1,6 @@
 """The tab that scrubs through a model's training: the same seeds, drawn by the generator as it was then."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -17,18 +18,24 @@ MOVE = " Move the slider."
 
 
 def sheet(models: dict[str, Model], name: Any, moment: Any) -> tuple[Image.Image | None, str]:
-    """The sheet of a moment, counted from 0, and a line about it; nothing where the model has none."""
+    """The sheet of a moment, counted from 0, and a line about it; else the curves of its training, if it has those."""
     model = check_model(models, name)
     if not model.history:
-        return None, NOTHING
+        return opened(model.curves) if model.curves else None, NOTHING
     if not is_int(moment) or not 0 <= moment < len(model.history):
         raise UserError(f"the stage must be a whole number from 0 to {len(model.history) - 1}, got {quoted(moment)}")
     images, file = model.history[moment]
+    picture = opened(file)
+    return picture, f"after **{images:,}** real pictures" if picture else "This picture of the training can't be read."
+
+
+def opened(file: Path) -> Image.Image | None:
+    """The picture in a file; None where it is cut short, or no PNG after its header."""
     try:
         with open_sheet(file) as picture:
-            return enlarged(picture), f"after **{images:,}** real pictures"
-    except (OSError, SyntaxError, ValueError):  # cut short, or no PNG after its header
-        return None, "This picture of the training can't be read."
+            return enlarged(picture)
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def enlarged(picture: Image.Image) -> Image.Image:

@@ -14,7 +14,7 @@ from PIL import Image
 from ganhub import hub
 from ganhub.directions import read_effects
 from ganhub.errors import UserError
-from ganhub.layout import MAX_SHEET, local_sheets
+from ganhub.layout import CURVES_FILE, MAX_SHEET, local_sheets
 from ganhub.pipeline import GANPipeline
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ class Model:
     card: str
     history: tuple[tuple[int, Path], ...] = ()
     """Real images shown, and the sheet of samples at that moment; oldest first."""
+    curves: Path | None = None
+    """The losses of its training, drawn."""
     truncation: float = 1.0
     """What a visitor sees at first."""
     directions: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +101,9 @@ def load_model(name: str) -> Model:
     truncation = STYLED_TRUNCATION if pipeline.generator.config.get("mapping") else 1.0
     effects = read_effects(folder)
     directions = {name: effects[name].about if name in effects else "" for name in pipeline.directions}
-    return Model(short_name(name), pipeline, summarise(text) or facts, card, sheets(folder), truncation, directions)
+    curves = folder / CURVES_FILE if is_sheet(folder / CURVES_FILE) else None
+    summary = summarise(text) or facts
+    return Model(short_name(name), pipeline, summary, card, sheets(folder), curves, truncation, directions)
 
 
 def sheets(folder: Path) -> tuple[tuple[int, Path], ...]:

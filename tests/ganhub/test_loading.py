@@ -200,3 +200,10 @@ def test_an_argument_that_a_network_doesnt_take_is_named_with_those_it_takes():
     for name in ("resolution", "latent_dim", "grow_from"):
         with pytest.raises(UserError, match=f"^recipe x: arch resnet: the generator takes no {name}; it is a field"):
             Recipe(name="x", arch="resnet", generator={name: 8}).build()
+
+
+def test_a_dtype_may_be_named(model):
+    assert GANPipeline.from_pretrained(model, torch_dtype="float16").generator.dtype == torch.float16
+    for nonsense in ("half-way", "int8", torch.int64, "nn", 16):
+        with pytest.raises(UserError, match="torch_dtype must be a floating-point dtype such as torch.float16, got "):
+            GANPipeline.from_pretrained(model, torch_dtype=nonsense)

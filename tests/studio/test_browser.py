@@ -266,8 +266,9 @@ def test_a_picture_is_played_with(visit: Callable[..., Page], pipelines: dict[st
     expect(class_selector(page)).to_be_hidden()
     page.screenshot(path=ARTIFACTS / "studio-play.png")
     page.get_by_role("tab", name="Generate").click()
-    pictures(page).last.wait_for()
-    page.get_by_role("button", name="Play with it").click()  # the last that was opened, of the other model now
+    expect(page.get_by_role("button", name="Play with it")).to_be_hidden()  # another model closes what was open
+    pictures(page).nth(1).click()
+    page.get_by_role("button", name="Play with it").click()
     expect(played).to_have_attribute("alt", "seed 43")
     page.get_by_role("button", name="New seeds").click()
     expect(played).not_to_have_attribute("alt", "seed 43")

@@ -484,6 +484,15 @@ def test_a_sheet_that_is_cut_short_is_said_and_stops_nothing(loaded: dict[str, M
     assert (shown["value"], shown["visible"], line) == (None, False, said)
 
 
+def test_a_model_without_sheets_shows_its_curves(loaded: dict[str, Model], tmp_path: Path) -> None:
+    Image.new("RGB", (1000, 400), "red").save(tmp_path / "curves.png")
+    with_curves = {"frogs": dataclasses.replace(loaded["frogs"], curves=tmp_path / "curves.png")}
+    picture, line = sheet(with_curves, "frogs", 0)
+    assert picture and picture.size == (1000, 400) and line == NOTHING
+    *_, shown, _ = switch_training(with_curves, "frogs")
+    assert shown["visible"]
+
+
 def test_the_training_tab_shows_a_model_what_it_has(loaded: dict[str, Model]) -> None:
     intro, slider, image, line = switch_training(loaded, "digits")
     assert intro["visible"] and slider["visible"] and image["visible"] and image["value"].size == (960, 480)
