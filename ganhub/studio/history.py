@@ -12,7 +12,7 @@ from ganhub.studio.page import Page
 from ganhub.studio.state import check_model, clamp, quoted
 from ganhub.values import is_int
 
-NOTHING = "This model keeps no pictures of its training."
+NOTHING = "This model keeps no pictures of its training."  # the curves, where it has those, speak for themselves
 ABOUT = "What the model drew at each stage of its training, from the same seeds."
 MOVE = " Move the slider."
 
@@ -66,8 +66,8 @@ def image(picture: Image.Image | None, line: str) -> dict[str, Any]:
 
 
 def alt_text(line: str) -> str:
-    """What those hear who don't see the sheet."""
-    return f"Samples {line.replace('*', '')}"
+    """What those hear who don't see the sheet, or the curves."""
+    return "Curves of its losses" if line == NOTHING else f"Samples {line.replace('*', '')}"
 
 
 def intro(model: Model) -> dict[str, Any]:

@@ -490,7 +490,7 @@ def test_a_model_without_sheets_shows_its_curves(loaded: dict[str, Model], tmp_p
     picture, line = sheet(with_curves, "frogs", 0)
     assert picture and picture.size == (1000, 400) and line == NOTHING
     *_, shown, _ = switch_training(with_curves, "frogs")
-    assert shown["visible"]
+    assert shown["visible"] and shown["alt_text"] == "Curves of its losses"
 
 
 def test_the_training_tab_shows_a_model_what_it_has(loaded: dict[str, Model]) -> None:
