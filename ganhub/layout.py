@@ -41,11 +41,7 @@ MAX_BESIDE = 2**27  # bytes of all that one fetch takes beside weights
 VARIANT = re.compile(r"[a-z0-9_]{1,20}", re.ASCII)
 WEIGHTS = re.compile(r"diffusion_pytorch_model(?:\.([a-z0-9_]{1,20}))?\.safetensors", re.ASCII)
 PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth"}
-PART = re.compile(
-    r"(?:snapshots/\d{9}/)?(?:generator|discriminator)/"
-    r"(?:(config\.json)|diffusion_pytorch_model(?:\.[a-z0-9_]{1,20})?\.safetensors)",
-    re.ASCII,
-)
+PART = re.compile(rf"(?:snapshots/\d{{9}}/)?(?:generator|discriminator)/(?:(config\.json)|{WEIGHTS.pattern})", re.ASCII)
 SNAPSHOT = re.compile(r"snapshots/(\d{9})/model_index\.json", re.ASCII)
 SHEET = re.compile(r"snapshots/(\d{9})\.png", re.ASCII)  # samples.png as it was after so many real images
 

@@ -180,7 +180,12 @@ def own_picture(folder: Path, target: str) -> Path | None:
         return None
 
 
-def data_url(file: Path) -> str:
+def data_url(data: bytes, kind: str = "png") -> str:
+    """A picture's file as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def embedded(file: Path) -> str:
     """A PNG as it is; a large one compressed, as a card goes to each visitor whole."""
     kind, data = "png", file.read_bytes()
     if len(data) > MAX_PLAIN:
@@ -188,7 +193,7 @@ def data_url(file: Path) -> str:
             buffer = io.BytesIO()
             picture.convert("RGBA").save(buffer, "webp", quality=85)
             kind, data = "webp", buffer.getvalue()
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return data_url(data, kind)
 
 
 def inline_pictures(card: str, folder: Path) -> str:
@@ -205,7 +210,7 @@ def inline_pictures(card: str, folder: Path) -> str:
         if file is None:
             return f"*{alt}*" if alt else ""
         count += 1
-        return f"![{alt}]({data_url(file)})"
+        return f"![{alt}]({embedded(file)})"
 
     parts = CODE.split(card)
     parts[::2] = [re.sub(r"<(?=[A-Za-z/!])", "&lt;", IMAGE.sub(embed, part)) for part in parts[::2]]

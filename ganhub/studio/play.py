@@ -1,6 +1,5 @@
 """The tab that plays with latents: on the way from one seed's picture to another's, and along named directions."""
 
-import base64
 import html
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from ganhub.images import grid
 from ganhub.latents import latents_for, slerp
 from ganhub.pipeline import MAX_TRUNCATION
 from ganhub.studio.drawing import stem_of, to_png, truncated
-from ganhub.studio.models import Model
+from ganhub.studio.models import Model, data_url
 from ganhub.studio.page import DRAWS, Page, class_selector
 from ganhub.studio.state import (
     MAX_DICE,
@@ -89,7 +88,7 @@ def check(models: dict[str, Model], name: Any, label: Any, truncation: Any, *val
     """
     seed, other, share, *steps = values
     model = check_model(models, name)
-    asked = check_label(model, label if label in model.classes else model.classes[0]) if model.classes else None
+    asked = check_label(model, kept(model, label))
     truncation = check_truncation(clamp(truncation, 0.0, MAX_TRUNCATION))
     pushes = {name: within(value, -REACH, REACH) for name, value in zip(named(model), steps)}
     seeds = check_seed(seed), check_seed(other)
@@ -133,8 +132,8 @@ def redraw(models: dict[str, Model], *values: Any) -> Any:
 
 def picture(blend: Blend) -> str:
     """The picture as HTML that holds it: what follows a slider makes no files."""
-    url = png_url(blend.draw([blend.share])[0])
-    said = html.escape(" · ".join([*([blend.class_name] if blend.class_name else []), *blend.parts()]))
+    url = data_url(to_png(blend.draw([blend.share])[0]))
+    said = html.escape(" · ".join(filter(None, [blend.class_name, *blend.parts()])))
     return (
         f'<figure><img class="played" src="{url}" alt="{said}"><figcaption><span aria-hidden="true">{said}</span>'
         f'<a href="{url}" download="{html.escape(file_name(blend))}">Download</a></figcaption></figure>'
@@ -143,18 +142,14 @@ def picture(blend: Blend) -> str:
 
 def way(blend: Blend) -> str:
     """All the way from seed to seed, likewise."""
-    url = png_url(grid(blend.draw([i / (FRAMES - 1) for i in range(FRAMES)]), columns=FRAMES))
+    url = data_url(to_png(grid(blend.draw([i / (FRAMES - 1) for i in range(FRAMES)]), columns=FRAMES)))
     said = f"from seed {blend.seed} to seed {blend.other}"
     return f'<figure><img src="{url}" alt=""><figcaption>{said}</figcaption></figure>'
 
 
 def file_name(blend: Blend) -> str:
-    """ "faces_70-seed-2-30-seed-1_warmth-1.5_t0.7.png"."""
+    """ "faces_70-seed-2-30-seed-1_warmth-+1.5_t0.7.png"."""
     return stem_of(blend.model.name, blend.class_name, *blend.parts(), truncated(blend.truncation)) + ".png"
-
-
-def png_url(picture: Image.Image) -> str:
-    return f"data:image/png;base64,{base64.b64encode(to_png(picture)).decode()}"
 
 
 def switch(models: dict[str, Model], name: Any, label: Any, seed: Any, other: Any) -> tuple:
@@ -175,9 +170,13 @@ def take(models: dict[str, Model], name: Any, address: Any, other: Any) -> Any:
 
 def rest(model: Model, label: Any, truncation: float, seed: int, other: int) -> tuple:
     """All controls, before anything is blended or pushed."""
-    label = label if label in model.classes else next(iter(model.classes), None)
     pushes = [gr.update(**shows) for shows in sliders(model)]
-    return gr.update(**class_selector(model, label)), truncation, seed, other, 0.0, *pushes
+    return gr.update(**class_selector(model, kept(model, label))), truncation, seed, other, 0.0, *pushes
+
+
+def kept(model: Model, label: Any) -> str | None:
+    """The class that is chosen, where this model has one of that name; else its first; None without classes."""
+    return label if label in model.classes else next(iter(model.classes), None)
 
 
 def sliders(model: Model) -> list[dict[str, Any]]:
@@ -195,7 +194,7 @@ def build(page: Page) -> None:
     gr.Markdown(ABOUT)
     with gr.Row(elem_classes="workbench"):
         with gr.Column(scale=2, min_width=280, elem_classes="controls"):
-            classes = gr.Dropdown(**class_selector(first, next(iter(first.classes), None)), label="Class")
+            classes = gr.Dropdown(**class_selector(first, kept(first, None)), label="Class")
             with gr.Row(elem_classes="actions"):
                 begins = gr.Number(seed, precision=0, label="From seed", min_width=90)
                 ends = gr.Number(other, precision=0, label="To seed", min_width=90)
